@@ -1,0 +1,1 @@
+"""One file per source of models; `pvq.empirical.zoo` finds them."""

@@ -1,0 +1,1 @@
+"""Figures and reports. The only place with matplotlib and altair."""

@@ -1,0 +1,1 @@
+"""One file per figure; `pvq.figures.figure.FIGURES` finds them."""

@@ -1,0 +1,1 @@
+"""Certified bounds, exact optima and heuristics for one layer."""

@@ -1,0 +1,1 @@
+"""One file per feasible set; `pvq.solvers.feasible.SETS` finds them."""

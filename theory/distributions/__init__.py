@@ -1,0 +1,1 @@
+"""One file per law of weights; `pvq.theory.distribution.DISTRIBUTIONS` finds them."""

@@ -1,0 +1,1 @@
+"""One file per number format; `pvq.theory.quantizer.QUANTIZERS` finds them."""
