@@ -22,7 +22,7 @@ class WeightDistribution(Protocol):
         Parameters
         ----------
         order : 0 to 4
-        lo, hi : broadcastable edges with lo <= hi, infinite ones allowed. An atom at `hi` counts, one at `lo` does not.
+        lo, hi : broadcastable edges, lo <= hi, infinite ones allowed; an atom at `hi` counts, at `lo` not
         """
         ...
 
@@ -35,7 +35,9 @@ class WeightDistribution(Protocol):
         ...
 
 
-DISTRIBUTIONS: Registry[WeightDistribution] = Registry("distribution", "pvq.theory.distributions", WeightDistribution)
+DISTRIBUTIONS: Registry[WeightDistribution] = Registry(
+    "distribution", "pvq.theory.distributions", WeightDistribution
+)
 
 
 def variance(law: WeightDistribution) -> float:

@@ -39,5 +39,7 @@ def as_f64(values: ArrayLike, name: str, ndim: int | None = None) -> F64:
     if array.size == 0:
         raise ValueError(f"{name} must not be empty, got shape {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got {int((~np.isfinite(array)).sum())} NaN or infinite value(s)")
+        raise ValueError(
+            f"{name} must be finite, got {int((~np.isfinite(array)).sum())} NaN or infinite value(s)"
+        )
     return array

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 import platform
 import subprocess
@@ -49,7 +49,7 @@ def provenance(**settings: Any) -> dict[str, Any]:
     ['command', 'cores', 'git', 'machine', 'made', 'platform', 'python', 'settings', 'versions']
     """
     return {
-        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "made": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         "command": " ".join(["pvq", *sys.argv[1:]]),
         "settings": settings,
         "versions": versions(),

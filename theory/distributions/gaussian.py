@@ -30,7 +30,7 @@ class Gaussian:
             raise ValueError(f"sigma must be positive and finite, got {self.sigma}")
 
     def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
-        """Return the integral of x**order over (lo, hi], by the recursion M_k = (k-1) M_(k-2) - [x^(k-1) phi]."""
+        """Return the integral of x**order over (lo, hi]: M_k = (k-1) M_(k-2) - [x^(k-1) phi]."""
         a, b = np.asarray(lo) / self.sigma, np.asarray(hi) / self.sigma
         return self.sigma**order * _standard(order, a, b)
 
@@ -48,7 +48,7 @@ class Gaussian:
 
 
 def _phi(x: F64) -> F64:
-    return np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi)
+    return np.asarray(np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi))
 
 
 def _mass(a: F64, b: F64) -> F64:
