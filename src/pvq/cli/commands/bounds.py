@@ -1,0 +1,80 @@
+"""`pvq bounds`: the main job, a certified report for every layer of a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pvq.cli.options import Json, Output, parse_bits
+from pvq.cli.output import emit, note, progress_bar
+
+__all__ = ["command"]
+
+HIDDEN = ("rows_total", "quant_method", "prune_method", "dead_inputs")
+
+
+def command(
+    model: str,
+    /,
+    *,
+    bits: str = "4",
+    layers: str = "*",
+    rows: int | None = None,
+    calibration: str = "bundled:256",
+    seed: int = 0,
+    output: Output | None = None,
+    workers: int = 1,
+    fresh: Annotated[bool, Parameter(negative=())] = False,
+    json: Json = False,
+) -> None:
+    """Per layer: how good the best compression found is, and how good any could provably be.
+
+    Writes bounds.parquet, bounds.json, manifest.json, certificates/, figures/ and report.html. A run that
+    is stopped goes on from what was written.
+
+    Example: `pvq bounds resnet20-cifar10 --bits 4 --rows 4 -o runs/resnet20`
+
+    Parameters
+    ----------
+    model
+        resnet20-cifar10 (bundled), mobilenet-v2, efficientnet-lite0, torchvision:NAME, timm:NAME.
+    bits
+        Bit widths: 2:8 or 3,5,6.
+    layers
+        Only layers whose name matches this pattern, such as "layer2.*".
+    rows
+        Output channels drawn per layer with the seed; all if not given.
+    calibration
+        DATA:N, the data set and the number of images (see `pvq list datasets`).
+    seed
+        Seed of the rows and images drawn.
+    output
+        Folder of the run; runs/MODEL if not given.
+    workers
+        Processes, each with one thread.
+    fresh
+        Compute everything anew instead of resuming.
+    json
+        Print rows as one JSON array on stdout.
+    """
+    from pvq.empirical.layerwise import BoundsRun, run_bounds
+    from pvq.figures.report import write_report
+
+    folder = output or Path("runs") / model.replace(":", "-").replace("/", "-")
+    settings = BoundsRun(
+        model=model,
+        bits=tuple(parse_bits(bits)),
+        layers=layers,
+        rows=rows,
+        calibration=calibration,
+        seed=seed,
+        workers=workers,
+        out=folder,
+        fresh=fresh,
+    )
+    with progress_bar("bounds") as progress:
+        table = run_bounds(settings, progress=progress)
+    emit(table, json, title=f"Bounds of {model}", hide=HIDDEN)
+    note(f"report: {write_report(folder)}")

@@ -1,0 +1,58 @@
+"""`pvq solve`: one problem, one row per method."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pvq.cli.options import Json, parse_specs
+from pvq.cli.output import emit
+
+__all__ = ["command"]
+
+
+def command(
+    problem: Path,
+    /,
+    *,
+    set_: Annotated[str, Parameter(name="--set")],
+    method: Annotated[list[str], Parameter(negative=())],
+    seconds: float | None = None,
+    seed: int = 0,
+    point: Annotated[bool, Parameter(negative=())] = False,
+    certificates: Path | None = None,
+    json: Json = False,
+) -> None:
+    """Bound and solve min (x-w)'H(x-w) over a set, one row per method.
+
+    Example: `pvq solve problem.npz --set "int[bits=4]" --method nearest,gptq,hull --json`
+
+    Parameters
+    ----------
+    problem
+        An .npz file with the arrays `H` (n, n), positive semidefinite, and `w` (n,).
+    set_
+        The feasible set: int[bits=4], levels[-1;0;1], sparse[k=8], sparse[density=0.25].
+    method
+        Methods, by commas: nearest, gptq, coordinate-descent, hull, sdp; magnitude, obs, swap, perspective.
+    seconds
+        Time limit per method.
+    seed
+        Seed of methods that draw.
+    point
+        Add the point `x` to each row.
+    certificates
+        Folder to save certificates to, for `pvq verify`.
+    json
+        Print rows as one JSON array on stdout.
+    """
+    from pvq.solvers.rows import load_problem, solve_rows
+    from pvq.solvers.solver import Limits
+
+    limits = Limits(seconds=seconds, seed=seed)
+    rows = solve_rows(
+        load_problem(problem), set_, parse_specs(method), limits, point=point, save_to=certificates
+    )
+    emit(rows, json, title=f"{problem} over {set_}")

@@ -1,0 +1,44 @@
+"""`pvq train`: one training run from a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from pvq.cli.options import Json, Output
+from pvq.cli.output import emit, progress_bar
+
+__all__ = ["command"]
+
+
+def command(
+    recipe: str,
+    /,
+    *,
+    output: Output | None = None,
+    resume: Annotated[bool, Parameter(negative="--fresh")] = True,
+    json: Json = False,
+) -> None:
+    """Train a network as a recipe says; a stopped run goes on where it was.
+
+    Example: `pvq train resnet20-cifar10 -o runs/resnet20`
+
+    Parameters
+    ----------
+    recipe
+        A YAML file, or the name of a recipe that pvq ships.
+    output
+        Folder of the run: checkpoints, weights, record; runs/RECIPE if not given.
+    resume
+        Go on from the folder's last checkpoint, or start afresh.
+    json
+        Print the run's row as one JSON array on stdout.
+    """
+    from pvq.empirical.train import train_rows
+
+    folder = output or Path("runs") / Path(recipe).stem
+    with progress_bar("train") as progress:
+        rows = train_rows(recipe, folder, resume=resume, progress=progress)
+    emit(rows, json)
