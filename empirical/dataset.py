@@ -1,0 +1,96 @@
+"""What training and calibration ask of a data set: images, labels, splits."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvq.arrays import I64
+from pvq.errors import PvqError
+from pvq.registry import Registry
+
+__all__ = ["DATASETS", "Dataset", "Images", "check_split", "pick", "read_dataset"]
+
+# uint8 (N, H, W, 3) as a camera gives them, or float32 (N, C, H, W) already preprocessed
+Images: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Images with their labels, in a fixed order."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the parts: ``("train", "test")``."""
+        ...
+
+    def images(self, split: str, n: int | None = None, seed: int | None = None) -> Images:
+        """Return n images of a split: the first n, or n drawn without replacement under `seed`.
+
+        uint8 of shape (n, H, W, 3), or float32 of shape (n, C, H, W) if they are preprocessed already.
+        """
+        ...
+
+    def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
+        """Return the class numbers of the images that `images` returns for the same arguments."""
+        ...
+
+
+DATASETS: Registry[Dataset] = Registry("dataset", "pvq.empirical.data", Dataset)
+
+
+def pick(total: int, n: int | None, seed: int | None) -> I64:
+    """Return which n of `total` images are meant: the first n, or n drawn without replacement.
+
+    Raises
+    ------
+    PvqError : n outside 1..total
+
+    >>> pick(5, 2, None)
+    array([0, 1])
+    """
+    count = total if n is None else n
+    if not 1 <= count <= total:
+        raise PvqError(f"number of images must lie in [1, {total}], got {count}")
+    if seed is None:
+        return np.arange(count)
+    return np.random.default_rng(seed).choice(total, size=count, replace=False)
+
+
+def check_split(split: str, splits: tuple[str, ...]) -> None:
+    """Refuse a split that a data set does not have.
+
+    Raises
+    ------
+    PvqError : naming the splits that there are
+    """
+    if split not in splits:
+        raise PvqError(f"split must be one of {', '.join(splits)}, got {split!r}")
+
+
+def read_dataset(text: str, **options: Any) -> tuple[Dataset, int | None]:
+    """Return the data set that ``NAME``, ``NAME:N``, ``NAME:PATH`` or ``NAME:PATH:N`` means, and N.
+
+    Parameters
+    ----------
+    text : a spec of the registry, then a path where the data set takes one, then a number of images
+    options : fields to set where the data set has them, such as ``size`` of an image folder
+
+    Raises
+    ------
+    UnknownName, SpecError : no such data set, or an option that it refuses
+
+    >>> dataset, n = read_dataset("bundled:64")
+    >>> type(dataset).__name__, n
+    ('Bundled', 64)
+    """
+    head, colon, tail = text.rpartition(":")
+    count = int(tail) if colon and tail.isdecimal() else None
+    name, colon, path = (head if count is not None else text).partition(":")
+    dataset = DATASETS.build(f"{name}[path={path}]" if colon else name)
+    known = {field.name for field in dataclasses.fields(dataset)} & set(options)  # type: ignore[arg-type]
+    changes = {key: options[key] for key in known}
+    return (dataclasses.replace(dataset, **changes) if changes else dataset), count  # type: ignore[type-var]

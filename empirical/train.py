@@ -1,0 +1,272 @@
+"""One flat loop that trains a classifier by a recipe, and can be stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pvq.arrays import I64
+from pvq.empirical.architecture import ARCHITECTURES
+from pvq.empirical.atomic import write_bytes
+from pvq.empirical.augment import augment
+from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
+from pvq.empirical.dataset import DATASETS, Dataset
+from pvq.empirical.evaluate import accuracy, normalise
+from pvq.empirical.recipe import Recipe, read_recipe
+from pvq.empirical.record import (
+    EpochMetrics,
+    RunRecord,
+    file_hash,
+    read_record,
+    write_metrics,
+    write_record,
+)
+from pvq.empirical.schedule import rate_factor
+from pvq.errors import PvqError
+from pvq.provenance import provenance
+
+__all__ = ["Moment", "Progress", "train", "train_command"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run stands.
+
+    Parameters
+    ----------
+    epoch, epochs : the present epoch, from 1, and how many there are
+    step, steps : batches done in this epoch, and how many it has
+    loss : of the last batch, in nats
+    finished : the metrics of this epoch once it is over
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    finished: EpochMetrics | None = None
+
+
+Progress: TypeAlias = Callable[[Moment], None]
+
+
+def train(
+    recipe: Recipe, out: str | Path, resume: bool = True, progress: Progress | None = None
+) -> RunRecord:
+    """Train a network by a recipe and return the record of the run.
+
+    `out` receives ``checkpoint.safetensors`` and ``metrics.jsonl`` after every epoch, then
+    ``weights.safetensors`` (with architecture, normalisation, accuracy, seed and recipe hash as metadata) and
+    ``record.json``. A run that was stopped continues after its last whole epoch and ends with the same
+    numbers, bit for bit, on the same machine and versions; a finished one is returned as it is.
+
+    Parameters
+    ----------
+    recipe : settings
+    out : folder, made if need be
+    resume : False starts again whatever `out` holds
+    progress : called after every step and every epoch
+
+    Raises
+    ------
+    PvqError : data absent, `out` holds a run of another recipe, too few images, a loss that is not finite
+    """
+    folder = Path(out)
+    done = _finished(recipe, folder) if resume else None
+    if done is not None:
+        return done
+    run = _start(recipe, folder, resume)
+    while len(run.epochs) < recipe.epochs:
+        metrics = _epoch(run, progress)
+        run.epochs += (metrics,)
+        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizer)
+        write_checkpoint(folder / "checkpoint.safetensors", checkpoint)
+        write_metrics(folder / "metrics.jsonl", run.epochs)
+        if progress is not None:
+            progress(Moment(metrics.epoch, recipe.epochs, run.steps, run.steps, metrics.loss, metrics))
+    return _conclude(run, folder)
+
+
+def train_command(
+    recipe: str | Path, out: str | Path, resume: bool = True, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Train by the recipe in a file, or by the bundled recipe of that name; return one row per epoch.
+
+    A row has the fields of `EpochMetrics`; the last one also ``test_accuracy`` and ``weights``.
+
+    Raises
+    ------
+    PvqError : see `read_recipe` and `train`
+    """
+    record = train(read_recipe(recipe), out, resume, progress)
+    rows = [asdict(entry) for entry in record.epochs]
+    rows[-1] |= {"test_accuracy": record.test_accuracy, "weights": str(Path(out) / record.weights)}
+    return rows
+
+
+@dataclass
+class _Run:
+    """The moving parts of a run."""
+
+    recipe: Recipe
+    dataset: Dataset
+    model: nn.Module
+    optimizer: torch.optim.SGD
+    images: Tensor  # uint8 (N, H, W, 3)
+    labels: Tensor  # int64 (N,)
+    held_out: tuple[NDArray[np.uint8], I64]
+    made: dict[str, Any]  # provenance at the start, when the code is what runs
+    epochs: tuple[EpochMetrics, ...] = ()
+
+    @property
+    def steps(self) -> int:
+        return len(self.images) // self.recipe.batch_size
+
+
+def _start(recipe: Recipe, folder: Path, resume: bool) -> _Run:
+    """Return the run as its checkpoint left it, or a fresh one."""
+    torch.set_num_threads(recipe.threads)
+    dataset = DATASETS.build(recipe.dataset)
+    images, labels, held_out = _data(recipe, dataset)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = ARCHITECTURES.build(recipe.model).build()
+    model = model.to(recipe.device, memory_format=torch.channels_last)
+    made = provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device)
+    run = _Run(recipe, dataset, model, _optimizer(model, recipe), images, labels, held_out, made)
+    checkpoint = read_checkpoint(folder / "checkpoint.safetensors") if resume else None
+    if checkpoint is not None:
+        _same_recipe(checkpoint.recipe_hash, recipe, folder)
+        restore(checkpoint, model, run.optimizer)
+        run.epochs = checkpoint.epochs
+    return run
+
+
+def _data(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor, tuple[NDArray[np.uint8], I64]]:
+    """Return training images and labels on the device, and the images held out."""
+    images, labels = dataset.images("train"), dataset.labels("train")
+    if images.dtype != np.uint8:
+        raise PvqError(f"training needs uint8 images, got {images.dtype} from {recipe.dataset}")
+    if len(images) - recipe.validation < recipe.batch_size:
+        raise PvqError(
+            f"batch_size must be at most the number of training images, "
+            f"got {recipe.batch_size} and {len(images)} - {recipe.validation}"
+        )
+    order = np.random.default_rng(recipe.seed).permutation(len(images))
+    kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
+    on_device = [torch.from_numpy(part[kept]).to(recipe.device) for part in (images, labels)]
+    return on_device[0], on_device[1], (images[out].astype(np.uint8), labels[out])
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    """SGD whose weight decay spares biases and norms."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    others = [p for p in model.parameters() if p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others}]
+    nesterov = recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov)
+
+
+def _epoch(run: _Run, progress: Progress | None) -> EpochMetrics:
+    """Train for one epoch. All chance in it comes from the seed and the epoch's number."""
+    recipe, epoch, begun = run.recipe, len(run.epochs) + 1, time.perf_counter()
+    mixed = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
+    order = torch.randperm(len(run.images), generator=generator).to(run.images.device)
+    run.model.train()
+    total, right, rate = 0.0, 0, 0.0
+    for step in range(run.steps):
+        rate = _set_rate(run, epoch, step)
+        batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+        images = augment(run.images[batch], recipe.crop, recipe.flip, generator)
+        logits = run.model(normalise(images, recipe.mean, recipe.std))
+        loss = F.cross_entropy(logits, run.labels[batch], label_smoothing=recipe.label_smoothing)
+        run.optimizer.zero_grad()
+        loss.backward()
+        run.optimizer.step()
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise PvqError(f"the loss is {value} in epoch {epoch}; try a smaller learning_rate than {rate:g}")
+        total += value
+        right += int((logits.argmax(dim=1) == run.labels[batch]).sum())
+        if progress is not None:
+            progress(Moment(epoch, recipe.epochs, step + 1, run.steps, value))
+    seen = run.steps * recipe.batch_size
+    held_out = accuracy(run.model, *run.held_out, recipe.mean, recipe.std) if recipe.validation else None
+    seconds = time.perf_counter() - begun
+    return EpochMetrics(epoch, total / run.steps, right / seen, held_out, rate, seconds)
+
+
+def _set_rate(run: _Run, epoch: int, step: int) -> float:
+    """Set the learning rate of the next step: of the middle of that step, so that none is zero."""
+    recipe = run.recipe
+    progress = (epoch - 1 + (step + 0.5) / run.steps) / recipe.epochs
+    rate = recipe.learning_rate * rate_factor(progress, recipe.warmup, recipe.schedule)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    return rate
+
+
+def _conclude(run: _Run, folder: Path) -> RunRecord:
+    """Read the test set, write the weights and the record."""
+    from safetensors.torch import save
+
+    recipe, tested, count = run.recipe, None, 0
+    if "test" in run.dataset.splits:
+        images, labels = run.dataset.images("test"), run.dataset.labels("test")
+        tested, count = (
+            accuracy(run.model, images.astype(np.uint8), labels, recipe.mean, recipe.std),
+            len(images),
+        )
+    metadata = {
+        "architecture": recipe.model,
+        "mean": json.dumps(recipe.mean),
+        "std": json.dumps(recipe.std),
+        "test_accuracy": json.dumps(tested),
+        "seed": str(recipe.seed),
+        "recipe_hash": recipe.hash,
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in run.model.state_dict().items()}
+    write_bytes(folder / "weights.safetensors", save(state, metadata))
+    record = RunRecord(
+        recipe=asdict(recipe),
+        recipe_hash=recipe.hash,
+        epochs=run.epochs,
+        test_accuracy=tested,
+        test_images=count,
+        parameters=sum(p.numel() for p in run.model.parameters()),
+        weights="weights.safetensors",
+        weights_sha256=file_hash(folder / "weights.safetensors"),
+        seconds=sum(entry.seconds for entry in run.epochs),
+        provenance=run.made,
+    )
+    write_record(folder / "record.json", record)
+    return record
+
+
+def _finished(recipe: Recipe, folder: Path) -> RunRecord | None:
+    """Return the record of a run that ended already."""
+    if not (folder / "record.json").exists():
+        return None
+    record = read_record(folder / "record.json")
+    _same_recipe(record.recipe_hash, recipe, folder)
+    return record
+
+
+def _same_recipe(found: str, recipe: Recipe, folder: Path) -> None:
+    if found != recipe.hash:
+        raise PvqError(
+            f"{folder} holds a run of another recipe (hash {found}, now {recipe.hash}); "
+            "choose another folder or start again without resuming"
+        )
