@@ -9,7 +9,7 @@ __all__ = ["augment"]
 
 
 def augment(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Return each image shifted by up to `crop` pixels, its borders reflected, and mirrored every second time.
+    """Return each image shifted by up to `crop` pixels, its borders reflected, mirrored every second time.
 
     Parameters
     ----------

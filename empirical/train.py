@@ -229,14 +229,15 @@ def _conclude(run: _Run, folder: Path) -> RunRecord:
             accuracy(run.model, images.astype(np.uint8), labels, recipe.mean, recipe.std),
             len(images),
         )
-    metadata = {
+    about = {
         "architecture": recipe.model,
-        "mean": json.dumps(recipe.mean),
-        "std": json.dumps(recipe.std),
-        "test_accuracy": json.dumps(tested),
-        "seed": str(recipe.seed),
+        "mean": recipe.mean,
+        "std": recipe.std,
+        "test_accuracy": tested,
+        "seed": recipe.seed,
         "recipe_hash": recipe.hash,
     }
+    metadata = {"pvq": json.dumps(about)}  # one key: safetensors writes several in random order
     state = {name: value.detach().cpu().contiguous() for name, value in run.model.state_dict().items()}
     write_bytes(folder / "weights.safetensors", save(state, metadata))
     record = RunRecord(

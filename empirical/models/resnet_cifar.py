@@ -47,7 +47,8 @@ class BasicBlock(nn.Module):
 class ResNetCifar(nn.Module):
     """A CIFAR ResNet of depth 6k + 2: three stages of k blocks with 16, 32 and 64 channels.
 
-    Modules: ``conv1, bn1, layer1.0.conv1, ..., layer3.{k-1}.bn2, fc``. Input (N, 3, 32, 32), output (N, classes).
+    Modules: ``conv1, bn1, layer1.0.conv1, ..., layer3.{k-1}.bn2, fc``.
+    Input (N, 3, 32, 32), output (N, classes).
     Source: He, Zhang, Ren, Sun, Deep Residual Learning for Image Recognition, CVPR 2016, section 4.2.
 
     Parameters
