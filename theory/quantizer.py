@@ -16,7 +16,10 @@ __all__ = ["QUANTIZERS", "Quantizer"]
 class Quantizer(Protocol):
     """A number format with its rule for the scale."""
 
-    bits: float
+    @property
+    def bits(self) -> float:
+        """Bits per weight, without scales and other side information."""
+        ...
 
     def codebook(self, source: WeightDistribution | F64) -> Codebook:
         """Return the levels with the scale chosen for a law or for a tensor of weights."""

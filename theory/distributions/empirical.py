@@ -1,0 +1,106 @@
+"""The law of a tensor: every weight an atom of mass 1/n."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pvq.arrays import F64, I64, as_f64
+from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.symmetric import check_order
+from pvq.theory.weight_file import read_weights
+
+__all__ = ["Empirical"]
+
+_DIRECT = 4  # cells that together hold at most this many times n weights are summed directly
+
+
+@DISTRIBUTIONS.register("empirical")
+@dataclass(frozen=True, eq=False)
+class Empirical:
+    """The law of a tensor's values, read from a file as `file:PATH`.
+
+    Parameters
+    ----------
+    values : finite weights of any shape; kept sorted, shape (n,), float64
+
+    >>> float(Empirical(np.array([1.0, 2.0, 4.0])).partial_moment(1, 1.0, 4.0))  # (2 + 4) / 3
+    2.0
+    """
+
+    values: F64
+    _sums: dict[int, tuple[F64, F64]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", np.sort(as_f64(self.values, "values"), axis=None))
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Empirical:
+        """Return the law of the tensor stored at `path`, or at `path#name` in a file of several.
+
+        Raises
+        ------
+        ValueError : unknown suffix, several tensors and no name, no such name, NaN or infinity
+        OSError : no such file
+        """
+        return cls(read_weights(path))
+
+    def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
+        """Return the mean of w**order over the weights in (lo, hi] times their share, from prefix sums."""
+        check_order(order)
+        i, j = self._ranks(lo), self._ranks(hi)
+        if order == 0:
+            return (j - i) / self.values.size
+        total, lost = self._prefix(order)
+        return ((total[j] - total[i]) + (lost[j] - lost[i])) / self.values.size
+
+    def cell_error(self, u: F64, lo: F64, hi: F64) -> F64:
+        """Return the sum of (w - u)^2 over the weights in (lo, hi], over n.
+
+        Summed weight by weight where the cells together hold few weights (one codebook holds n), which loses
+        no digits; from prefix sums where they hold many, as in a search over scales.
+        """
+        u, lo, hi = np.broadcast_arrays(np.asarray(u, float), np.asarray(lo, float), np.asarray(hi, float))
+        i, j = self._ranks(lo), self._ranks(hi)
+        if int((j - i).sum()) <= _DIRECT * self.values.size:
+            return self._direct(u.ravel(), i.ravel(), j.ravel()).reshape(u.shape)
+        m0, m1, m2 = (self.partial_moment(order, lo, hi) for order in range(3))
+        return np.maximum(m2 - 2 * u * m1 + u * u * m0, 0.0)
+
+    def quantile(self, p: F64) -> F64:
+        """Return the smallest weight w with P(X <= w) >= p; at p = 0 the smallest weight."""
+        n = self.values.size
+        rank = np.ceil(np.asarray(p, float) * n * (1 - 2e-16)).astype(np.int64)  # p = k/n is rank k
+        return self.values[np.clip(rank - 1, 0, n - 1)]
+
+    def sample(self, rng: np.random.Generator, n: int) -> F64:
+        """Return n draws with replacement."""
+        return rng.choice(self.values, n)
+
+    def _ranks(self, x: ArrayLike) -> I64:
+        """Return how many weights are <= x."""
+        return np.searchsorted(self.values, x, side="right").astype(np.int64)
+
+    def _direct(self, u: F64, i: I64, j: I64) -> F64:
+        out = np.zeros(u.size)
+        for cell in np.flatnonzero(j > i):
+            inside = self.values[i[cell] : j[cell]] - u[cell]
+            out[cell] = float((inside * inside).sum())  # pairwise summation
+        return out / self.values.size
+
+    def _prefix(self, order: int) -> tuple[F64, F64]:
+        if order not in self._sums:
+            self._sums[order] = _compensated_cumsum(self.values**order)
+        return self._sums[order]
+
+
+def _compensated_cumsum(x: F64) -> tuple[F64, F64]:
+    """Return prefix sums (n + 1,) from 0 and what their rounding lost: Knuth's two-sum, done on all at once."""
+    total = np.concatenate([[0.0], np.cumsum(x)])
+    before, after = total[:-1], total[1:]
+    added = after - before
+    lost = (before - (after - added)) + (x - added)
+    return total, np.concatenate([[0.0], np.cumsum(lost)])
