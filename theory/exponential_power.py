@@ -1,4 +1,4 @@
-"""Partial moments of the density exp(-|x|**beta): Laplace's (beta 1), Gauss's (beta 2) and those around them."""
+"""Partial moments of the density exp(-|x|**beta): Laplace at beta 1, Gauss at beta 2."""
 
 from __future__ import annotations
 

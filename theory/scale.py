@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, pi, sqrt
+from math import exp, exp2, pi, sqrt
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -21,8 +21,9 @@ __all__ = ["ScaleRule", "aciq_clip", "best_scale", "check_scale", "choose_scale"
 
 ScaleRule: TypeAlias = Literal["mse", "absmax", "percentile", "aciq"] | float
 
-_SCALES = 96  # per search
-_ROUNDS = 2  # the second looks between the neighbours of the first's best
+_FIRST = 96  # scales of the first look, and intervals halved together
+_TOLERANCE = 1e-4  # share of the error by which no other scale may be better
+_ALLOWANCE = 1 << 20  # cells of all codebooks tried
 _CHUNK = 1 << 18  # cells evaluated together
 
 
@@ -91,7 +92,7 @@ def aciq_clip(bits: float) -> float:
     """
 
     def slope(a: float) -> float:
-        noise = a / (3 * 4.0**bits)
+        noise = a / (3 * exp2(2 * bits))
         clipped = a * float(erfc(a / sqrt(2)))
         return noise + clipped - sqrt(2 / pi) * exp(-a * a / 2)
 
@@ -99,28 +100,57 @@ def aciq_clip(bits: float) -> float:
 
 
 def best_scale(law: WeightDistribution, levels: F64) -> float:
-    """Return the global minimiser over s > 0 of E (W - s nearest(W/s))^2.
-
-    For a tensor the minimum is proved global (`optimal_scale`). For a law, with E_s the error and
-    Q_s = s nearest(W/s): where s is so small that every level lies below 1e-3 of the root mean square, or so
-    large that nearly all weights fall below half of the smallest level, E_s is near E W^2, the error of
-    rounding to zero; the search covers what lies between. E_s - s^2 E (Q_a/a)^2 is concave for s >= a (each
-    assignment of weights to levels makes it a parabola that bends down), so E_s cannot dip between two tried
-    scales by more than E (Q_a)^2 (ratio - 1)^2 / 4: the second, finer search leaves a dip no room that matters
-    at 2 to 8 bits. The stationary point in the best bracket is then solved for to full accuracy.
+    """Return a global minimiser over s > 0 of E(s) = E (W - s nearest(W/s))^2.
 
     Raises
     ------
     ValueError : infinite second moment, or a law that is zero for certain
+
+    Notes
+    -----
+    *Why the minimum is global.* Every assignment of weights to levels makes E a parabola in s, and E is the
+    least of them, so its kinks bend downwards; as s grows, levels in use shrink, so that on [a, b] no parabola
+    in use curves more than the one at a, by E (Q_a/a)^2 with Q_a the rounded weight. Hence E(s) - s^2 E (Q_a/a)^2
+    is concave on [a, b] and lies above its chord, and E (Q_a)^2 <= (sqrt(E W^2) + sqrt(E(a)))^2 is known.
+    Intervals whose bound lies below (1 - 1e-4) of the best error are halved, the lowest first, until none is
+    left: so no scale does better by more than 0.0005 dB, and the stationary point next to the best scale is
+    then solved for to full accuracy. Beyond about 9 bits the search ends at its allowance, before the proof.
+    Below the first scale all levels are under 1e-3 of the root mean square and above the last all but 1e-9 of
+    the weights round to the level nearest zero: E is near E W^2 there. For a tensor see `optimal_scale`.
     """
     if isinstance(law, Empirical):
         return optimal_scale(law.values, levels)
-    low, high = _search_range(law, levels)
-    for _ in range(_ROUNDS):
-        scales = np.geomspace(low, high, _SCALES)
-        best = int(np.argmin(_errors(law, levels, scales)))
-        low, high = scales[max(best - 1, 0)], scales[min(best + 1, _SCALES - 1)]
+    power = signal_power(law)
+    scales = np.geomspace(*_search_range(law, levels), _FIRST)
+    errors = _errors(law, levels, scales)
+    while scales.size * levels.size <= _ALLOWANCE:
+        bound = _interval_bounds(scales, errors, power)
+        worst = np.argsort(bound)[:_FIRST]
+        worst = worst[bound[worst] < (1 - _TOLERANCE) * errors.min()]
+        if worst.size == 0:
+            break
+        middle = np.sqrt(scales[worst] * scales[worst + 1])
+        scales, errors = _merge(scales, errors, middle, _errors(law, levels, middle))
+    best = int(np.argmin(errors))
+    low, high = scales[max(best - 1, 0)], scales[min(best + 1, scales.size - 1)]
     return _stationary(law, levels, float(low), float(scales[best]), float(high))
+
+
+def _interval_bounds(scales: F64, errors: F64, power: float) -> F64:
+    """Return a lower bound of the error between neighbouring scales: the chord less a parabola, at its lowest.
+
+    On [a, b] with t = (s - a)/(b - a) it is (1-t) E(a) + t E(b) - c t (1-t), c = E (Q_a)^2 (b/a - 1)^2.
+    """
+    left, right = errors[:-1], errors[1:]
+    c = (np.sqrt(power) + np.sqrt(left)) ** 2 * (scales[1:] / scales[:-1] - 1) ** 2
+    t = np.clip(0.5 - (right - left) / (2 * c), 0.0, 1.0)
+    return np.asarray((1 - t) * left + t * right - c * t * (1 - t))
+
+
+def _merge(scales: F64, errors: F64, more_scales: F64, more_errors: F64) -> tuple[F64, F64]:
+    all_scales, all_errors = np.concatenate([scales, more_scales]), np.concatenate([errors, more_errors])
+    order = np.argsort(all_scales)
+    return all_scales[order], all_errors[order]
 
 
 def _search_range(law: WeightDistribution, levels: F64) -> tuple[float, float]:

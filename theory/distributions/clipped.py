@@ -71,7 +71,7 @@ class Clipped:
         return np.clip(self.law.sample(rng, n), -self.r, self.r)
 
     def _inside(self, x: ArrayLike) -> F64:
-        return np.clip(np.asarray(x, float), -self.r, self._end)
+        return np.asarray(np.clip(np.asarray(x, float), -self.r, self._end))
 
     def _at_ends(self, value: Callable[[float], ArrayLike], lo: ArrayLike, hi: ArrayLike) -> F64:
         lo, hi = np.asarray(lo), np.asarray(hi)

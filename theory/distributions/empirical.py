@@ -98,7 +98,7 @@ class Empirical:
 
 
 def _compensated_cumsum(x: F64) -> tuple[F64, F64]:
-    """Return prefix sums (n + 1,) from 0 and what their rounding lost: Knuth's two-sum, done on all at once."""
+    """Return prefix sums (n + 1,) from 0 and what their rounding lost: Knuth's two-sum."""
     total = np.concatenate([[0.0], np.cumsum(x)])
     before, after = total[:-1], total[1:]
     added = after - before

@@ -56,4 +56,4 @@ class GeneralizedNormal:
     def sample(self, rng: np.random.Generator, n: int) -> F64:
         """Return n draws: |X/alpha|^beta has the gamma law of shape 1/beta."""
         size = rng.gamma(1 / self.beta, 1.0, n) ** (1 / self.beta)
-        return self.alpha * size * rng.choice([-1.0, 1.0], n)
+        return np.asarray(self.alpha * size * rng.choice([-1.0, 1.0], n))

@@ -55,7 +55,7 @@ class Truncated:
         return float(self.law.partial_moment(0, np.asarray(self._start), np.asarray(self.r)))
 
     def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
-        """Return the integral of x**order over (lo, hi]: the inner law's over the part inside, over its mass."""
+        """Return the integral of x**order over (lo, hi]: the inner law's over the mass inside."""
         return self.law.partial_moment(order, self._inside(lo), self._inside(hi)) / self._mass
 
     def cell_error(self, u: F64, lo: F64, hi: F64) -> F64:
@@ -86,7 +86,7 @@ class Truncated:
         return self.quantile(rng.uniform(0.0, 1.0, n))
 
     def _inside(self, x: F64) -> F64:
-        return np.clip(np.asarray(x, float), self._start, self.r)
+        return np.asarray(np.clip(np.asarray(x, float), self._start, self.r))
 
     def _clip(self, x: F64) -> F64:
-        return np.clip(x, -self.r, self.r)
+        return np.asarray(np.clip(x, -self.r, self.r))

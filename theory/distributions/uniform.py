@@ -65,4 +65,4 @@ class Uniform:
         return rng.uniform(self.low, self.high, n)
 
     def _inside(self, x: F64) -> F64:
-        return np.clip(np.asarray(x, float), self.low, self.high)
+        return np.asarray(np.clip(np.asarray(x, float), self.low, self.high))
