@@ -81,8 +81,8 @@ class _Accumulator:
 class _Recorder(TorchFunctionMode):
     """Sees every convolution and matrix product with its arguments as the network made them.
 
-    A hook on a module sees its input before the module pads it or calls something else; the call itself is
-    what counts, so padding modes, 'same' padding and modules with a forward of their own need no special case.
+    A hook on a module sees its input before the module pads it or calls something else. The call itself is
+    what counts: padding modes, 'same' padding, modules with a forward of their own need no special case.
     """
 
     def __init__(self, weights: Mapping[int, str]) -> None:

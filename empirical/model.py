@@ -17,7 +17,7 @@ from pvq.errors import PvqError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Kind", "LayerWeights", "Model", "Preprocessing", "Source", "file_sha256"]
+__all__ = ["Kind", "LayerWeights", "Model", "Preprocessing", "Source", "file_sha256", "trouble"]
 
 Kind: TypeAlias = Literal["conv", "depthwise", "linear", "embedding"]
 
@@ -41,6 +41,11 @@ class LayerWeights:
     def shape(self) -> tuple[int, ...]:
         """The stored shape."""
         return self.tensor.shape
+
+    @property
+    def n(self) -> int:
+        """Number of weights of a row; 0 where there are no rows."""
+        return self.tensor.size // self.shape[0] if self.shape[0] else 0
 
     @property
     def matrix(self) -> F64:
@@ -130,6 +135,25 @@ class Model:
         if self.build is None:
             raise PvqError(f"weights only: {self.name} has no network to run, so no activations can be taken")
         return self.build().eval()
+
+
+def trouble(layer: LayerWeights) -> tuple[str, bool]:
+    """Return what is odd about the weights, empty if nothing, and whether it forbids to measure them.
+
+    >>> trouble(LayerWeights("a", "linear", np.array([[1.0, np.nan]])))
+    ('1 of 2 weights are NaN or infinite', True)
+    """
+    w = layer.tensor
+    if w.size == 0:
+        return "no weights", True
+    broken = int((~np.isfinite(w)).sum())
+    if broken:
+        return f"{broken} of {w.size} weights are NaN or infinite", True
+    if not w.any():
+        return "all weights are zero", True
+    if (w == w.flat[0]).all():
+        return f"all weights equal {float(w.flat[0]):.6g}", False
+    return "", False
 
 
 def file_sha256(path: Path) -> str:

@@ -21,7 +21,8 @@ def layers_of(state: Mapping[str, Tensor]) -> dict[str, LayerWeights]:
     """Return the weight matrices of a state dict by name, in its order.
 
     A floating-point tensor counts if its name ends in ``weight`` and it has two dimensions or more; that
-    leaves out biases, batch norm, running statistics and position tables. The name loses a trailing ``.weight``.
+    leaves out biases, batch norm, running statistics and position tables. The name
+    loses a trailing ``.weight``.
     """
     found: dict[str, LayerWeights] = {}
     for key, tensor in state.items():

@@ -1,0 +1,93 @@
+"""The Gram matrices of a run: taken once per network, layer and calibration, then read from its folder."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from pvq.empirical.activations import LayerGram, gram_matrices
+from pvq.empirical.calibration import Calibration
+from pvq.empirical.model import LayerWeights
+from pvq.empirical.plan import StoredGram
+from pvq.empirical.store import ArrayStore, content_key
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["GramSource", "mend"]
+
+
+@dataclass(frozen=True, eq=False)
+class GramSource:
+    """A network with its calibration images, and the folder that keeps its Gram matrices.
+
+    Parameters
+    ----------
+    module : the network, evaluation mode, weights finite (see `mend`)
+    calibration : images
+    folder : of the store
+    """
+
+    module: nn.Module
+    calibration: Calibration
+    folder: Path
+
+    def grams(self, layers: Sequence[LayerWeights]) -> dict[str, StoredGram]:
+        """Return the stored matrices by layer name; a layer that the network does not use is left out.
+
+        What the folder has, intact, for this network and these images is read; the rest is computed in as few
+        passes over the images as memory allows and written first.
+        """
+        store, network = ArrayStore(self.folder), _network_digest(self.module)
+        keys = {layer.name: self._key(layer, network) for layer in layers}
+        found = {name: self._read(store, key) for name, key in keys.items()}
+        missing = [name for name, gram in found.items() if gram is None]
+        if missing:
+            made = gram_matrices(self.module, missing, self.calibration.batches)
+            for name, gram in made.items():
+                store.put(keys[name], {"grams": gram.grams, "positions": np.array(gram.positions)})
+                found[name] = self._stored(keys[name], gram)
+        return {name: gram for name, gram in found.items() if gram is not None}
+
+    def _key(self, layer: LayerWeights, network: str) -> str:
+        return content_key({"layer": layer.name, "network": network, "images": self.calibration.digest})
+
+    def _read(self, store: ArrayStore, key: str) -> StoredGram | None:
+        arrays = store.get(key)
+        if arrays is None:
+            return None
+        return self._stored(key, LayerGram(arrays["grams"], int(arrays["positions"])))
+
+    def _stored(self, key: str, gram: LayerGram) -> StoredGram:
+        return StoredGram(gram, self.folder, key, content_key({}, gram.grams))
+
+
+def _network_digest(module: nn.Module) -> str:
+    state = module.state_dict()
+    tensors = [
+        tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy() for tensor in state.values()
+    ]
+    return content_key({"names": list(state), "text": str(module)}, *tensors)
+
+
+def mend(module: nn.Module) -> tuple[nn.Module, str]:
+    """Return the network with NaN and infinite weights set to zero, and a remark naming their tensors.
+
+    One broken weight makes every later activation NaN; with it at zero the other layers can be measured.
+    A network that is whole passes through, with an empty remark.
+    """
+    broken = [name for name, tensor in module.named_parameters() if not bool(torch.isfinite(tensor).all())]
+    if not broken:
+        return module, ""
+    mended = copy.deepcopy(module)
+    with torch.no_grad():
+        for name, tensor in mended.named_parameters():
+            if name in broken:
+                tensor.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+    return mended, f"calibrated with the NaN or infinite weights of {', '.join(broken)} set to zero"

@@ -1,0 +1,220 @@
+"""From layers to tasks: which rows, which grid, which density, and what forbids a layer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pvq.arrays import F64
+from pvq.empirical.model import LayerWeights, Model, trouble
+from pvq.empirical.tasks import Camp, Methods, Task
+from pvq.errors import PvqError
+from pvq.registry import suggest
+from pvq.solvers.feasible import SETS
+from pvq.solvers.solver import Limits
+from pvq.theory.budget import Budget
+
+if TYPE_CHECKING:
+    from pvq.empirical.activations import LayerGram
+
+__all__ = [
+    "LayerPlan",
+    "PlanSettings",
+    "StoredGram",
+    "plan_layer",
+    "sample_rows",
+    "select_layers",
+    "set_spec",
+]
+
+FEW_POSITIONS = (
+    4  # times n: below, bounds are weak (measured: half of the exact optimum at 2n, a tenth below n)
+)
+
+
+@dataclass(frozen=True)
+class StoredGram:
+    """A layer's Gram matrices and where they lie.
+
+    Parameters
+    ----------
+    value : the matrices
+    folder, key, digest : of the store, the name in it, and the hash of the content
+    """
+
+    value: LayerGram
+    folder: Path
+    key: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """What decides the tasks of a layer.
+
+    Parameters
+    ----------
+    bits : widths
+    rows : output channels per layer, all if None
+    seed : of their choice, and of every method that draws
+    methods : of each camp
+    limits : of each solve
+    """
+
+    bits: tuple[float, ...]
+    rows: int | None
+    seed: int
+    methods: Mapping[Camp, Methods]
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One layer of a run.
+
+    Parameters
+    ----------
+    layer : its weights
+    rows : the output channels that are solved
+    tasks : by bit width and camp; empty where the layer cannot be solved
+    sets : spec of the feasible set, by bit width and camp
+    dead_inputs : inputs that were zero in all of calibration
+    note : what is odd about the layer
+    """
+
+    layer: LayerWeights
+    rows: tuple[int, ...] = ()
+    tasks: Mapping[tuple[float, Camp], tuple[Task, ...]] = field(default_factory=dict)
+    sets: Mapping[tuple[float, Camp], str] = field(default_factory=dict)
+    dead_inputs: int | None = None
+    note: str = ""
+
+
+def select_layers(model: Model, pattern: str) -> list[LayerWeights]:
+    """Return the layers whose names match a pattern such as ``layer2.*``, embeddings left out.
+
+    Raises
+    ------
+    PvqError : none does
+    """
+    layers = [layer for layer in model.weights().values() if layer.kind != "embedding"]
+    chosen = [layer for layer in layers if fnmatchcase(layer.name, pattern)]
+    if not chosen:
+        names = [layer.name for layer in layers]
+        raise PvqError(f"no layer of {model.name} matches {pattern!r}{suggest(pattern, names)}")
+    return chosen
+
+
+def sample_rows(layer: str, total: int, rows: int | None, seed: int) -> tuple[int, ...]:
+    """Return which of a layer's rows are solved: all, or `rows` of them drawn with the seed and the name.
+
+    >>> sample_rows("conv1", 4, None, 0)
+    (0, 1, 2, 3)
+    """
+    if rows is None or rows >= total:
+        return tuple(range(total))
+    rng = np.random.default_rng([seed, zlib.crc32(layer.encode())])
+    return tuple(sorted(int(row) for row in rng.choice(total, rows, replace=False)))
+
+
+def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSettings) -> LayerPlan:
+    """Return the tasks of a layer, or a plan without tasks whose note says why there are none."""
+    note, fatal = trouble(layer)
+    if fatal:
+        return LayerPlan(layer, note=note)
+    if gram is None:
+        return LayerPlan(layer, note="no convolution or matrix product of the network used these weights")
+    if not np.isfinite(gram.value.grams).all():
+        return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
+    rows = sample_rows(layer.name, layer.shape[0], settings.rows, settings.seed)
+    plan = LayerPlan(layer, rows, dead_inputs=gram.value.dead, note=_join(note, _few_positions(gram.value)))
+    for bits in settings.bits:
+        for camp in settings.methods:
+            plan = _add_camp(plan, gram, settings, bits, camp)
+    return plan
+
+
+def _few_positions(gram: LayerGram) -> str:
+    n = gram.grams.shape[-1]
+    if gram.positions >= FEW_POSITIONS * n:
+        return ""
+    return f"calibration gave {gram.positions} positions for {n} inputs: take more images"
+
+
+def _add_camp(
+    plan: LayerPlan, gram: StoredGram, settings: PlanSettings, bits: float, camp: Camp
+) -> LayerPlan:
+    """Return the plan with the tasks of one camp at one bit width, or with the reason why it has none."""
+    matrix = plan.layer.matrix
+    try:
+        spec = set_spec(matrix, bits, camp)
+    except ValueError as error:
+        return replace(plan, note=_join(plan.note, f"{camp}: {error}"))
+    blocks = _blocks(plan.rows, plan.layer.n)
+    tasks = tuple(_task(plan.layer, matrix, rows, gram, settings, bits, camp, spec) for rows in blocks)
+    at = (bits, camp)
+    return replace(plan, tasks={**plan.tasks, at: tasks}, sets={**plan.sets, at: spec})
+
+
+def set_spec(matrix: F64, bits: float, camp: Camp) -> str:
+    """Return the spec of the set that a row must lie in, the same for all rows of the layer.
+
+    Quantization: the integer grid with the scale of least squared rounding error over the whole layer.
+    Pruning: each row keeps k = round(density n) of its n weights, density = bits / 16.
+
+    Raises
+    ------
+    ValueError : bits that are no whole number, for quantization
+
+    >>> set_spec(np.ones((2, 8)), 4, "prune")
+    'sparse[k=2]'
+    """
+    if camp == "prune":
+        return f"sparse[k={round(Budget(bits).density * matrix.shape[1])}]"
+    if bits != int(bits):
+        raise ValueError(f"an integer grid needs a whole number of bits, got {bits:g}")
+    scale = SETS.build(f"int[bits={int(bits)}]").fit(matrix).codebook.scale  # type: ignore[attr-defined]
+    return f"int[bits={int(bits)},scale={scale!r}]"
+
+
+def _blocks(rows: tuple[int, ...], n: int) -> Iterator[tuple[int, ...]]:
+    """Split rows into blocks of a few seconds' work each, whatever the number of workers."""
+    size = max(1, min(64, (1000 // n) ** 2))
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _task(
+    layer: LayerWeights,
+    matrix: F64,
+    rows: tuple[int, ...],
+    gram: StoredGram,
+    settings: PlanSettings,
+    bits: float,
+    camp: Camp,
+    spec: str,
+) -> Task:
+    groups = len(gram.value.grams)
+    return Task(
+        layer=layer.name,
+        bits=bits,
+        camp=camp,
+        rows=rows,
+        weights=matrix[list(rows)],
+        grams=gram.folder,
+        gram_key=gram.key,
+        gram_digest=gram.digest,
+        groups=tuple(row * groups // len(matrix) for row in rows),
+        feasible=spec,
+        methods=settings.methods[camp],
+        limits=settings.limits,
+    )
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
