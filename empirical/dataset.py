@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvq.arrays import I64
-from pvq.errors import PvqError
+from pvq.errors import PvqError, SpecError
 from pvq.registry import Registry
 
 __all__ = ["DATASETS", "Dataset", "Images", "check_split", "pick", "read_dataset"]
@@ -87,10 +87,27 @@ def read_dataset(text: str, **options: Any) -> tuple[Dataset, int | None]:
     >>> type(dataset).__name__, n
     ('Bundled', 64)
     """
-    head, colon, tail = text.rpartition(":")
+    rest, colon, tail = text.rpartition(":")
     count = int(tail) if colon and tail.isdecimal() else None
-    name, colon, path = (head if count is not None else text).partition(":")
-    dataset = DATASETS.build(f"{name}[path={path}]" if colon else name)
-    known = {field.name for field in dataclasses.fields(dataset)} & set(options)  # type: ignore[arg-type]
-    changes = {key: options[key] for key in known}
-    return (dataclasses.replace(dataset, **changes) if changes else dataset), count  # type: ignore[type-var]
+    rest = text if count is None else rest
+    name, colon, path = rest.partition(":")
+    dataset = DATASETS.build(rest) if not colon or "[" in name else _at_path(name, path)
+    return _with_options(dataset, options), count
+
+
+def _at_path(name: str, path: str) -> Dataset:
+    """Return the data set with `path` as its first option."""
+    try:
+        dataset: Dataset = DATASETS.get(name)(path)
+    except TypeError as error:
+        raise SpecError(f"dataset {name} takes no path, got {path!r}") from error
+    return dataset
+
+
+def _with_options(dataset: Dataset, options: dict[str, Any]) -> Dataset:
+    known = [field.name for field in dataclasses.fields(cast(Any, dataset))]
+    changes = {key: value for key, value in options.items() if key in known}
+    try:
+        return dataclasses.replace(cast(Any, dataset), **changes) if changes else dataset
+    except ValueError as error:
+        raise SpecError(f"dataset {dataset}: {error}") from error

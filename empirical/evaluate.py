@@ -53,7 +53,7 @@ def predict(
     with torch.no_grad():
         found = [
             model(normalise(batch.to(device), mean, std)).argmax(dim=1).cpu()
-            for batch in torch.from_numpy(images).split(batch_size)
+            for batch in torch.split(torch.from_numpy(images), batch_size)
         ]
     model.train(was_training)
     return torch.cat(found).numpy()

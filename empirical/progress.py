@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import IO
 
 from pvq.empirical.record import EpochMetrics
 from pvq.empirical.train import Moment, Progress
@@ -15,7 +15,7 @@ __all__ = ["epoch_line", "show_progress"]
 
 
 @contextmanager
-def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
+def show_progress(stream: IO[str] | None = None) -> Iterator[Progress]:
     """Give a callback for `train` that reports to `stream`, stderr if None, while the block runs."""
     from rich.console import Console
 
@@ -43,7 +43,7 @@ def show_progress(stream: TextIO | None = None) -> Iterator[Progress]:
 class _Lines:
     """One line per epoch, with the time that the rest will take at the pace so far."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
         self.begun = time.monotonic()
         self.first: int | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -35,7 +36,7 @@ from pvq.empirical.schedule import rate_factor
 from pvq.errors import PvqError
 from pvq.provenance import provenance
 
-__all__ = ["Moment", "Progress", "train", "train_command"]
+__all__ = ["Moment", "Progress", "train", "train_rows"]
 
 
 @dataclass(frozen=True)
@@ -86,19 +87,11 @@ def train(
     done = _finished(recipe, folder) if resume else None
     if done is not None:
         return done
-    run = _start(recipe, folder, resume)
-    while len(run.epochs) < recipe.epochs:
-        metrics = _epoch(run, progress)
-        run.epochs += (metrics,)
-        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizer)
-        write_checkpoint(folder / "checkpoint.safetensors", checkpoint)
-        write_metrics(folder / "metrics.jsonl", run.epochs)
-        if progress is not None:
-            progress(Moment(metrics.epoch, recipe.epochs, run.steps, run.steps, metrics.loss, metrics))
-    return _conclude(run, folder)
+    with _threads(recipe.threads):
+        return _run(_start(recipe, folder, resume), folder, progress)
 
 
-def train_command(
+def train_rows(
     recipe: str | Path, out: str | Path, resume: bool = True, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Train by the recipe in a file, or by the bundled recipe of that name; return one row per epoch.
@@ -136,13 +129,15 @@ class _Run:
 
 def _start(recipe: Recipe, folder: Path, resume: bool) -> _Run:
     """Return the run as its checkpoint left it, or a fresh one."""
-    torch.set_num_threads(recipe.threads)
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        raise PvqError("device is cuda in the recipe, but torch finds no GPU")
     dataset = DATASETS.build(recipe.dataset)
     images, labels, held_out = _data(recipe, dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = ARCHITECTURES.build(recipe.model).build()
-    model = model.to(recipe.device, memory_format=torch.channels_last)
+    model = model.to(recipe.device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's types
     made = provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device)
     run = _Run(recipe, dataset, model, _optimizer(model, recipe), images, labels, held_out, made)
     checkpoint = read_checkpoint(folder / "checkpoint.safetensors") if resume else None
@@ -151,6 +146,31 @@ def _start(recipe: Recipe, folder: Path, resume: bool) -> _Run:
         restore(checkpoint, model, run.optimizer)
         run.epochs = checkpoint.epochs
     return run
+
+
+def _run(run: _Run, folder: Path, progress: Progress | None) -> RunRecord:
+    """Train the epochs that are left, each with its checkpoint, then conclude."""
+    recipe = run.recipe
+    while len(run.epochs) < recipe.epochs:
+        metrics = _epoch(run, progress)
+        run.epochs += (metrics,)
+        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizer)
+        write_checkpoint(folder / "checkpoint.safetensors", checkpoint)
+        write_metrics(folder / "metrics.jsonl", run.epochs)
+        if progress is not None:
+            progress(Moment(metrics.epoch, recipe.epochs, run.steps, run.steps, metrics.loss, metrics))
+    return _conclude(run, folder)
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """Let torch use n threads while the block runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _data(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor, tuple[NDArray[np.uint8], I64]]:
@@ -173,7 +193,10 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """SGD whose weight decay spares biases and norms."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others}]
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": others},
+    ]
     nesterov = recipe.momentum > 0
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov)
 
@@ -193,7 +216,7 @@ def _epoch(run: _Run, progress: Progress | None) -> EpochMetrics:
         logits = run.model(normalise(images, recipe.mean, recipe.std))
         loss = F.cross_entropy(logits, run.labels[batch], label_smoothing=recipe.label_smoothing)
         run.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         run.optimizer.step()
         value = float(loss.detach())
         if not np.isfinite(value):

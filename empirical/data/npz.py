@@ -1,0 +1,82 @@
+"""Images that a user stored as an array."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvq.arrays import I64
+from pvq.empirical.dataset import DATASETS, Images, check_split, pick
+from pvq.errors import PvqError
+
+__all__ = ["Npz"]
+
+
+@DATASETS.register("npz")
+@dataclass(frozen=True)
+class Npz:
+    """Array `images` of an npz file, and `labels` if it has them: ``npz:PATH``.
+
+    Parameters
+    ----------
+    path : file with `images`, either uint8 (N, H, W, 3), or floats (N, C, H, W) that are preprocessed
+        already; `labels`, if there, are N whole numbers. Pickled arrays are refused.
+    """
+
+    path: str
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """One part."""
+        return ("train",)
+
+    def images(self, split: str = "train", n: int | None = None, seed: int | None = None) -> Images:
+        """Return uint8 (n, H, W, 3) or float32 (n, C, H, W).
+
+        Raises
+        ------
+        PvqError : no such file or array, another type or shape, NaN or infinity
+        """
+        check_split(split, self.splits)
+        images = self._read("images")
+        if images.ndim != 4 or images.size == 0:
+            raise PvqError(f"{self.path}: images must have 4 dimensions, got shape {images.shape}")
+        chosen = images[pick(len(images), n, seed)]
+        if images.dtype == np.uint8 and images.shape[3] == 3:
+            return chosen
+        if not np.issubdtype(images.dtype, np.floating):
+            raise PvqError(
+                f"{self.path}: images must be uint8 (N, H, W, 3) or floats (N, C, H, W), "
+                f"got {images.dtype} {images.shape}"
+            )
+        if not np.isfinite(chosen).all():
+            raise PvqError(f"{self.path}: images must be finite, got NaN or infinity")
+        return chosen.astype(np.float32)
+
+    def labels(self, split: str = "train", n: int | None = None, seed: int | None = None) -> I64:
+        """Return class numbers of shape (n,).
+
+        Raises
+        ------
+        PvqError : no such file or array, no whole numbers
+        """
+        check_split(split, self.splits)
+        labels = self._read("labels")
+        if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
+            raise PvqError(
+                f"{self.path}: labels must be whole numbers of shape (N,), got {labels.dtype} {labels.shape}"
+            )
+        return labels[pick(len(labels), n, seed)].astype(np.int64)
+
+    def _read(self, key: str) -> NDArray[Any]:
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                values: NDArray[Any] = stored[key]
+                return values
+        except KeyError as error:
+            raise PvqError(f"{self.path} must hold an array {key!r}") from error
+        except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
+            raise PvqError(f"{self.path} cannot be read as npz: {error}") from error
