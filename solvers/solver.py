@@ -1,0 +1,183 @@
+"""Run one method on one problem: the point is priced, the bound re-proved and the clock run here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from pvq.arrays import F64
+from pvq.errors import PvqError
+from pvq.registry import Registry
+
+from .feasible import FeasibleSet, SetSpec, fit_set
+from .outcome import Certificate, Outcome, Status
+from .problem import LayerProblem
+
+__all__ = ["SOLVERS", "Limits", "Result", "Solver", "solve"]
+
+CLAIM_SLACK = 2.0  # claims allow for twice the rounding errors, so that another BLAS re-proves them
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to stop.
+
+    Parameters
+    ----------
+    seconds : wall-clock seconds for one solve, no limit if None
+    tolerance : relative gap of the relaxation at which a dual method stops
+    seed : of everything that draws
+    """
+
+    seconds: float | None = None
+    tolerance: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and not self.seconds >= 0:
+            raise ValueError(f"seconds must not be negative, got {self.seconds}")
+        if not 0 < self.tolerance < 1:
+            raise ValueError(f"tolerance must lie in (0, 1), got {self.tolerance}")
+
+    def clock(self) -> Callable[[], bool]:
+        """Return a function that says whether the time from now on is used up.
+
+        >>> Limits().clock()()
+        False
+        """
+        if self.seconds is None:
+            return lambda: False
+        end = time.perf_counter() + self.seconds
+        return lambda: time.perf_counter() >= end
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """A method: a frozen dataclass that holds only its options."""
+
+    def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
+        """Return why this method cannot take the problem, None if it can."""
+        ...
+
+    def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
+        """Return a point, a certificate or both."""
+        ...
+
+
+SOLVERS: Registry[Solver] = Registry("method", "pvq.solvers.methods", Solver)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What is known after one method ran; errors are values of (x - w)' H (x - w).
+
+    Parameters
+    ----------
+    method : spec of the method
+    status : why it stopped
+    error_lower : no feasible point has a smaller error; None where the method proves nothing
+    error_upper : the error of `point`, rounding included; None where the method gives no point
+    snr_at_most_db : the SNR that `error_lower` leaves possible; None if that is unlimited
+    snr_achieved_db : the SNR of `point`; inf for no error
+    gap_db : snr_at_most_db - snr_achieved_db
+    certified : whether a certificate was re-proved for a bound above 0
+    seconds : wall-clock time of the method
+    point : (n,) the best weights found
+    certificate : proves `error_lower`
+    notes : remarks of the solver
+    """
+
+    method: str
+    status: Status
+    error_lower: float | None = None
+    error_upper: float | None = None
+    snr_at_most_db: float | None = None
+    snr_achieved_db: float | None = None
+    gap_db: float | None = None
+    certified: bool = False
+    seconds: float = 0.0
+    point: F64 | None = None
+    certificate: Certificate | None = None
+    iterations: int = 0
+    notes: str = ""
+
+
+def solve(
+    problem: LayerProblem,
+    feasible: FeasibleSet | SetSpec | str,
+    solver: Solver | str,
+    limits: Limits | None = None,
+) -> Result:
+    """Run a method and check everything it says.
+
+    Parameters
+    ----------
+    problem : H and w
+    feasible : the set, or a spec that is fitted to the problem's own weights
+    solver : the method or its spec
+    limits : none by default
+
+    Raises
+    ------
+    SpecError : a spec that cannot be read
+    PvqError : the method returned a point outside the set
+
+    >>> from pvq.solvers.problem import LayerProblem
+    >>> result = solve(LayerProblem(np.eye(2), np.array([0.75, 1.0])), "levels[-1;0;1]", "nearest")
+    >>> round(result.error_upper, 9)
+    0.0625
+    """
+    chosen = fit_set(feasible, problem.w)
+    method, name = SOLVERS.build(solver), solver if isinstance(solver, str) else repr(solver)
+    reason = method.refusal(problem, chosen)
+    if reason is not None:
+        return Result(name, Status.REFUSED, notes=reason)
+    limits = limits or Limits()
+    start = time.perf_counter()
+    try:
+        outcome = method.run(problem, chosen, limits)
+    except np.linalg.LinAlgError as error:
+        outcome = Outcome(Status.FAILED, notes=f"{type(error).__name__}: {error}")
+    seconds = time.perf_counter() - start
+    return replace(_checked(problem, chosen, outcome, name), seconds=seconds)
+
+
+def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, name: str) -> Result:
+    """Price the point and re-prove the certificate."""
+    upper = _price(problem, feasible, outcome, name)
+    proved = outcome.certificate.bound(problem, feasible, CLAIM_SLACK) if outcome.certificate else None
+    lower = None if proved is None else max(0.0, proved)
+    at_most = problem.snr_db(lower) if lower else None
+    achieved = None if upper is None or problem.signal == 0 else problem.snr_db(upper)
+    both = at_most is not None and achieved is not None
+    return Result(
+        method=name,
+        status=Status.OPTIMAL if _meets(lower, upper) else outcome.status,
+        error_lower=lower,
+        error_upper=upper,
+        snr_at_most_db=at_most,
+        snr_achieved_db=achieved,
+        gap_db=at_most - achieved if both else None,  # type: ignore[operator]
+        certified=proved is not None and proved > 0,
+        point=outcome.point,
+        certificate=outcome.certificate if proved is not None and proved > -np.inf else None,
+        iterations=outcome.iterations,
+        notes=outcome.notes,
+    )
+
+
+def _price(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, name: str) -> float | None:
+    if outcome.point is None:
+        return None
+    if not feasible.contains(outcome.point):
+        raise PvqError(f"{name} returned a point outside the set; this is a defect of the method")
+    return problem.error_upper(outcome.point)
+
+
+def _meets(lower: float | None, upper: float | None) -> bool:
+    """Return whether the bounds leave no more than a relative 1e-9; 0 is a bound of every error."""
+    return upper is not None and upper <= (lower or 0.0) * (1.0 + 1e-9)
