@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
 
 from pvq.arrays import F64, as_f64
 from pvq.solvers.feasible import SETS, FiniteSet
-from pvq.theory.codebook import Codebook
-from pvq.theory.optimal_scale import optimal_scale
+from pvq.theory.quantizers.int import Grid, IntGrid
+from pvq.theory.scale import ScaleRule
 
 __all__ = ["Integer"]
 
@@ -22,31 +19,27 @@ class Integer:
 
     Parameters
     ----------
-    bits : 1 to 16
-    grid : twos-complement -2^(b-1) ... 2^(b-1) - 1, symmetric without the lowest of these
-    scale : mse for the scale of least squared rounding error of the given weights, or a number
+    bits, grid, scale, percentile : as of the quantizer `pvq.theory.quantizers.int.IntGrid`; the default scale
+        is that of least squared rounding error. The grid is signed even if no weight is negative.
 
+    >>> import numpy as np
     >>> Integer(bits=2, scale=0.5).fit(np.zeros(3)).levels
     array([-1. , -0.5,  0. ,  0.5])
     """
 
     bits: int
-    grid: Literal["twos-complement", "symmetric"] = "twos-complement"
-    scale: float | Literal["mse"] = "mse"
+    grid: Grid = "twos-complement"
+    scale: ScaleRule = "mse"
+    percentile: float = 99.9
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 16:
-            raise ValueError(f"bits must lie in 1 ... 16, got {self.bits}")
-        if isinstance(self.scale, float) and not 0 < self.scale < np.inf:
-            raise ValueError(f"scale must be mse or a positive number, got {self.scale}")
+        self._quantizer(self.scale)
 
     def fit(self, w: F64) -> FiniteSet:
-        """Return the grid with one scale for all of w."""
-        half = 2 ** (self.bits - 1)
-        integers = np.arange(-half + (self.grid == "symmetric"), half, dtype=np.float64)
-        weights = as_f64(w, "w")
-        if self.scale != "mse":
-            scale = float(self.scale)
-        else:
-            scale = optimal_scale(weights, integers) if weights.any() else 1.0
-        return FiniteSet(Codebook(integers * scale, scale))
+        """Return the grid with one scale for all of w; scale 1 where a rule finds all weights zero."""
+        weights = as_f64(w, "w").ravel()
+        scale: ScaleRule = self.scale if weights.any() or not isinstance(self.scale, str) else 1.0
+        return FiniteSet(self._quantizer(scale).codebook(weights))
+
+    def _quantizer(self, scale: ScaleRule) -> IntGrid:
+        return IntGrid(self.bits, self.grid, scale, self.percentile, unsigned="never")

@@ -1,0 +1,192 @@
+"""Certificates on disk: numbers as npz, everything else as JSON inside it, H in a file that rows share.
+
+``NAME.cert.npz`` holds one or more claims. For claim i the arrays are ``i/w``, ``i/d``, ``i/u`` and, for a
+finite set, ``i/levels``; the text array ``claims`` is a JSON object whose ``claims`` is a list of objects
+with the keys ``problem`` (content hash of H and w), ``gram`` (content hash of H), ``kind`` (``finite`` or
+``sparse``), ``k``, ``method`` and ``claim``. Each H lies beside it as ``gram-HASH.npz``. Nothing is ever
+unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pvq.arrays import F64
+from pvq.errors import PvqError
+from pvq.provenance import versions
+from pvq.theory.codebook import Codebook
+
+from .certificates import FiniteCertificate, SparseCertificate
+from .feasible import FeasibleSet, FiniteSet, SparseSet
+from .gram import Gram
+from .outcome import Certificate
+from .problem import LayerProblem
+from .solver import Result
+
+__all__ = ["SUFFIX", "Claim", "load_claims", "save_claims"]
+
+SUFFIX = ".cert.npz"
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """A statement with its evidence: no point of `feasible` has an error below `value` on `problem`.
+
+    Parameters
+    ----------
+    problem, feasible : what the statement is about
+    certificate : the evidence
+    value : the claimed lower bound
+    method : who made it
+    """
+
+    problem: LayerProblem
+    feasible: FeasibleSet
+    certificate: Certificate
+    value: float
+    method: str = ""
+
+    @staticmethod
+    def of(problem: LayerProblem, feasible: FeasibleSet, result: Result) -> Claim:
+        """Return the claim of a result.
+
+        Raises
+        ------
+        PvqError : the result has no certificate
+        """
+        if result.certificate is None or result.error_lower is None:
+            raise PvqError(f"{result.method} gave no certificate to store: {result.status.value}")
+        return Claim(problem, feasible, result.certificate, result.error_lower, result.method)
+
+
+def save_claims(path: Path, claims: Sequence[Claim]) -> Path:
+    """Write claims to one file, and each H beside it unless it is there; return the file's path.
+
+    Files appear whole or not at all. A name without the suffix ``.cert.npz`` gets it.
+    """
+    path = Path(path)
+    target = path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {}
+    for i, claim in enumerate(claims):
+        arrays |= {f"{i}/{name}": values for name, values in _arrays(claim).items()}
+        shared = _gram_path(target, claim.problem.gram.digest)
+        if not shared.exists():
+            _write(shared, {"H": claim.problem.H})
+    header = {"format": FORMAT, "versions": versions(), "claims": [_describe(claim) for claim in claims]}
+    _write(target, {"claims": np.array(json.dumps(header)), **arrays})
+    return target
+
+
+def load_claims(path: Path) -> Iterator[Claim]:
+    """Yield the claims of a file, rebuilt from it and from the H files beside it.
+
+    Raises
+    ------
+    PvqError : the file, or an H that it names, is missing, damaged or of another kind
+    """
+    with _opened(Path(path)) as stored:
+        header = _header(stored, path)
+        for i, entry in enumerate(header):
+            try:
+                yield _rebuild(Path(path), entry, {name: stored[f"{i}/{name}"] for name in _names(entry)})
+            except (KeyError, TypeError, ValueError) as error:
+                raise PvqError(f"claim {i} of {path} cannot be read: {error}") from error
+
+
+def _arrays(claim: Claim) -> dict[str, F64]:
+    certificate = claim.certificate
+    assert isinstance(certificate, FiniteCertificate | SparseCertificate)
+    arrays = {"w": claim.problem.w, "d": certificate.d, "u": certificate.u}
+    return arrays | ({"levels": claim.feasible.levels} if isinstance(claim.feasible, FiniteSet) else {})
+
+
+def _describe(claim: Claim) -> dict[str, Any]:
+    sparse = isinstance(claim.feasible, SparseSet)
+    return {
+        "problem": claim.problem.digest,
+        "gram": claim.problem.gram.digest,
+        "kind": "sparse" if sparse else "finite",
+        "k": claim.feasible.k if isinstance(claim.feasible, SparseSet) else None,
+        "method": claim.method,
+        "claim": claim.value,
+    }
+
+
+def _names(entry: Mapping[str, Any]) -> list[str]:
+    return ["w", "d", "u", "levels"] if entry["kind"] == "finite" else ["w", "d", "u"]
+
+
+def _rebuild(path: Path, entry: Mapping[str, Any], arrays: Mapping[str, F64]) -> Claim:
+    gram = _read_gram(path, str(entry["gram"]))
+    problem = LayerProblem(gram.matrix, arrays["w"], gram)
+    if problem.digest != entry["problem"]:
+        raise ValueError("its weights or H are not those that the certificate was made for")
+    feasible: FeasibleSet
+    certificate: Certificate
+    if entry["kind"] == "finite":
+        feasible = FiniteSet(Codebook(arrays["levels"]))
+        certificate = FiniteCertificate(problem.digest, arrays["d"], arrays["u"])
+    elif entry["kind"] == "sparse":
+        feasible = SparseSet(problem.n, int(entry["k"]))
+        certificate = SparseCertificate(problem.digest, arrays["d"], arrays["u"])
+    else:
+        raise ValueError(f"unknown kind {entry['kind']!r}")
+    return Claim(problem, feasible, certificate, float(entry["claim"]), str(entry["method"]))
+
+
+def _read_gram(path: Path, digest: str) -> Gram:
+    if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
+        raise ValueError(f"gram must be a content hash, got {digest[:80]!r}")
+    source = _gram_path(path, digest)
+    with _opened(source) as stored:
+        gram = Gram.of(stored["H"])
+    if gram.digest != digest:
+        raise ValueError(f"{source.name} does not hold the H that its name says")
+    return gram
+
+
+def _gram_path(path: Path, digest: str) -> Path:
+    return path.with_name(f"gram-{digest}.npz")
+
+
+def _header(stored: Any, path: Path) -> list[dict[str, Any]]:
+    try:
+        header = json.loads(str(stored["claims"]))
+        claims = header["claims"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PvqError(f"{path} is not a certificate file: {error}") from error
+    if header.get("format") != FORMAT or not isinstance(claims, list):
+        raise PvqError(f"{path} has certificate format {header.get('format')!r}, this version reads {FORMAT}")
+    return claims
+
+
+def _opened(path: Path) -> Any:
+    """Open an npz file without ever unpickling."""
+    try:
+        stored = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PvqError(f"{path} cannot be read: {error}") from error
+    if not isinstance(stored, np.lib.npyio.NpzFile):
+        raise PvqError(f"{path} is not an npz file")
+    return stored
+
+
+def _write(path: Path, arrays: Mapping[str, Any]) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=".npz")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            np.savez(stream, **arrays)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
