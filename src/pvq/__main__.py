@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pvq.errors import CertificateRejected, PvqError, SpecError
+from pvq.errors import CertificateRejected, PvqError, SpecError, missing_extra
 
 __all__ = ["main", "run"]
 
@@ -41,6 +41,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115 - the reader of our pipe has gone
         return FAILED
+    except ModuleNotFoundError as error:
+        known = missing_extra(error)
+        if known is None:
+            raise
+        return _fail(FAILED, known)
     except (PvqError, ValueError, OSError, MemoryError) as error:
         return _fail(FAILED, error)
     except KeyboardInterrupt:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["CertificateRejected", "MissingExtra", "PvqError", "SpecError", "UnknownName"]
+__all__ = ["CertificateRejected", "MissingExtra", "PvqError", "SpecError", "UnknownName", "missing_extra"]
+
+EXTRAS = {
+    "torch": ("torch", "safetensors", "PIL", "yaml", "pyarrow"),
+    "figures": ("matplotlib", "altair", "vl_convert", "jinja2"),
+    "reference": ("cvxpy", "scs", "clarabel", "pyscipopt"),
+}
 
 
 class PvqError(Exception):
@@ -22,6 +28,17 @@ class MissingExtra(PvqError, ImportError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; run: pip install 'pvq[{extra}]'")
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingExtra | None:
+    """Return the message that names the extra to install, None if the module belongs to no extra.
+
+    >>> print(missing_extra(ModuleNotFoundError(name="matplotlib.pyplot")))
+    matplotlib is not installed; run: pip install 'pvq[figures]'
+    """
+    package = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, packages in EXTRAS.items() if package in packages), None)
+    return MissingExtra(package, extra) if extra else None
 
 
 class CertificateRejected(PvqError):

@@ -12,7 +12,7 @@ import pytest
 
 from pvq.__main__ import run
 from pvq.cli import commands
-from pvq.cli.kinds import KINDS
+from pvq.cli.kinds import KINDS, kind_rows
 from pvq.cli.options import parse_bits, parse_specs
 from pvq.cli.output import json_safe
 from pvq.errors import CertificateRejected, MissingExtra, PvqError, SpecError
@@ -44,7 +44,7 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
         (["list", "distribution"], 2, "did you mean distributions?"),
         (["layers", "resnet21-cifar10"], 2, "did you mean resnet20-cifar10?"),
         (["layers", "file:nowhere.safetensors"], 1, "nowhere.safetensors"),
-        (["bounds", "resnet20-cifar10", "--rows", "0"], 2, "rows must be at least 1"),
+        (["bounds", "resnet20-cifar10", "--rows", "0"], 2, "Must be >= 1"),
         (["solve", "nowhere.npz", "--set", "int[bits=4]", "--method", "nearest"], 1, "nowhere.npz"),
         (["verify", "nowhere"], 1, "nowhere"),
         (["report", "nowhere"], 1, "nowhere"),
@@ -116,6 +116,7 @@ def test_theory_imports_neither_torch_nor_plots() -> None:
         (KeyboardInterrupt(), 130),
         (OSError("disk"), 1),
         (SpecError("no"), 2),
+        (ModuleNotFoundError(name="torch.nn"), 1),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +125,16 @@ def test_exit_codes(error: BaseException, code: int, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("pvq.cli.commands.snr.parse_bits", fail)
     assert run(["snr", "gaussian"]) == code
+
+
+def test_a_kind_whose_extra_is_missing_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KINDS, "figures", "pvq.no_such:FIGURES")
+    with pytest.raises(ModuleNotFoundError):
+        run(["list", "figures"])
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(KINDS, "figures", "matplotlib.pyplot:FIGURES")
+    (row,) = kind_rows("figures")
+    assert row["description"] == "matplotlib is not installed; run: pip install 'pvq[figures]'"
 
 
 def test_bit_lists() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from pvq.errors import MissingExtra, UnknownName
+from pvq.errors import UnknownName, missing_extra
 from pvq.registry import suggest
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def _rows(kind: str) -> list[dict[str, str]]:
     try:
         registry: Registry[object] = getattr(importlib.import_module(module), name)
         described = registry.describe()
-    except MissingExtra as error:
-        return [{"kind": kind, "name": "-", "description": str(error)}]
+    except ModuleNotFoundError as error:
+        known = missing_extra(error)
+        if known is None:
+            raise
+        return [{"kind": kind, "name": "-", "description": str(known)}]
     return [{"kind": kind, "name": key, "description": line} for key, line in described.items()]

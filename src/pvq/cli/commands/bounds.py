@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from pvq.cli.options import Json, Output, parse_bits
 from pvq.cli.output import emit, note, progress_bar
 
 __all__ = ["command"]
 
+AT_LEAST_ONE = Parameter(validator=Number(gte=1))
+NOT_NEGATIVE = Parameter(validator=Number(gte=0))
 HIDDEN = ("rows_total", "quant_method", "prune_method", "dead_inputs")
 
 
@@ -21,11 +24,11 @@ def command(
     *,
     bits: str = "4",
     layers: str = "*",
-    rows: int | None = None,
+    rows: Annotated[int | None, AT_LEAST_ONE] = None,
     calibration: str = "bundled:256",
-    seed: int = 0,
+    seed: Annotated[int, NOT_NEGATIVE] = 0,
     output: Output | None = None,
-    workers: int = 1,
+    workers: Annotated[int, AT_LEAST_ONE] = 1,
     fresh: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
