@@ -22,7 +22,8 @@ from .prepared import Prepared, prepare
 
 __all__ = ["FiniteDual"]
 
-ROUNDS_AT = 0.05  # relative gap at which violated cuts are looked for
+ROUNDS_AT = 1.0  # relative gap at which broken cuts are looked for: later ones cost more steps to centre
+HANDED_OVER = 0.2  # share of a weight's multiplier that its new cut starts with
 VIOLATED = 0.02  # in widths of the weight's cell
 NEGLIGIBLE = 1e-7  # of the error of plain rounding: a bound below that is not worth more steps
 
@@ -76,7 +77,7 @@ class FiniteDual:
                 return path, status
             extra = _violated(grid, grid.w + path.point.u)
             if len(extra):
-                path.extend(extra, 1e-3 * _like(extra, path.point.x[: len(grid.w)], grid))
+                path.extend(extra, *self._hand_over(path, extra, grid))
         return path, path.follow(limits.tolerance, floor)
 
     def _start(self, prepared: Prepared, grid: Grid) -> tuple[Cuts, F64]:
@@ -91,6 +92,14 @@ class FiniteDual:
         outside = grid.upper_edges((grid.w > grid.high) | (grid.w < grid.low))
         x = [d, _like(boxes, d, grid), 0.3 * _like(outside, d, grid)]
         return cuts + boxes + outside, np.concatenate(x)
+
+    def _hand_over(self, path: Path, extra: Cuts, grid: Grid) -> tuple[F64, F64]:
+        """Return multipliers of the old and the new cuts; edges take from the first edge, which leaves D as it is."""
+        n = len(grid.w)
+        new = HANDED_OVER * _like(extra, path.point.x[:n], grid)
+        old = path.point.x.copy()
+        old[:n] -= extra.diagonal(new, n)
+        return old, new
 
     def _certificate(self, prepared: Prepared, D: F64, tangents: Iterable[F64]) -> FiniteCertificate:
         """Return the better certificate; the diagonal gives up as much as a proof about H itself needs."""

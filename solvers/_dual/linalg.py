@@ -17,7 +17,7 @@ LANCZOS_ACCURACY = 0.03  # relative; the residual is added, so the estimate errs
 
 def cholesky(A: F64) -> F64 | None:
     """Return the lower factor L with A = LL', None where A is not positive definite in floating point."""
-    factor, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=0)
+    factor, info = lapack.dpotrf(A.T if A.flags.c_contiguous else A, lower=1, clean=1, overwrite_a=0)
     return factor if info == 0 and np.isfinite(np.diagonal(factor)).all() else None
 
 

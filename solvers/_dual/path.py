@@ -108,15 +108,12 @@ class Path:
                 return Status.BOUND
         return Status.ITERATION_LIMIT
 
-    def extend(self, extra: Cuts, x: F64) -> None:
-        """Add cuts with small multipliers x, halved until the point is feasible again."""
+    def extend(self, extra: Cuts, old: F64, new: F64) -> None:
+        """Add cuts with multipliers `new`, the others changed to `old`; nothing changes if that is infeasible."""
         cuts = self.cuts + extra
-        for _ in range(60):
-            point = evaluate(self.A, cuts, np.concatenate([self.point.x, x]))
-            if point is not None:
-                self.cuts, self.point = cuts, point
-                return
-            x = 0.5 * x
+        point = evaluate(self.A, cuts, np.concatenate([old, new]))
+        if point is not None:
+            self.cuts, self.point = cuts, point
 
     def _newton(self) -> _Newton | None:
         cuts, x, mu = self.cuts, self.point.x, self.mu
