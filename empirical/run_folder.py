@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pvq.empirical.atomic import write_bytes, write_text
+from pvq.empirical.model import file_sha256
 from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Task, run_task
 from pvq.errors import MissingExtra
 from pvq.provenance import provenance
+from pvq.solvers.certificate_files import save_claims
+from pvq.solvers.gram import digest_of
 
 __all__ = ["RunFolder"]
 
@@ -45,13 +53,47 @@ class RunFolder:
         for name in ("tasks", "certificates", "grams"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
+    @property
+    def certificates(self) -> Path:
+        """Folder of the certificates, which `pvq verify` reads."""
+        return self.path / "certificates"
+
     def result(self, task: Task) -> dict[str, Any] | None:
-        """Return the stored result of a task, None if there is none or it is damaged."""
-        return self.tasks.get(task.key)
+        """Return the stored result of a task, None if there is none or it or its certificate is damaged."""
+        record = self.tasks.get(task.key)
+        if record is None or not all(self._intact(name, digest) for name, digest in record["files"].items()):
+            return None
+        return record
 
     def run(self, task: Task) -> None:
-        """Solve a task and store its result; called in whatever process the task was sent to."""
-        self.tasks.put(task.key, run_task(task))
+        """Solve a task and store its result; called in whatever process the task was sent to.
+
+        The certificate is written before the record that names it, so that a record is never without.
+        """
+        record, claims = run_task(task)
+        files = {}
+        if claims:
+            self._drop_damaged_grams({claim.problem.gram.digest for claim in claims})
+            layer = re.sub(r"[^A-Za-z0-9._-]+", "-", task.layer)
+            name = f"{layer}-{task.bits:g}bit-{task.camp}-{task.key[:12]}"
+            path = save_claims(self.certificates / name, claims)
+            files = {path.name: file_sha256(path)}
+            files |= {f"gram-{claim.problem.gram.digest}.npz": "" for claim in claims}
+        self.tasks.put(task.key, {**record, "layer": task.layer, "files": files})
+
+    def _intact(self, name: str, digest: str) -> bool:
+        """Return whether a certificate has its digest, or a Gram file the content that its name promises."""
+        path = self.certificates / name
+        if not path.is_file():
+            return False
+        return file_sha256(path) == digest if digest else _gram_intact(path, path.stat().st_mtime_ns)
+
+    def _drop_damaged_grams(self, digests: set[str]) -> None:
+        """Remove Gram files that are not what their names say; saving writes only those that are absent."""
+        for digest in digests:
+            path = self.certificates / f"gram-{digest}.npz"
+            if path.is_file() and not _gram_intact(path, path.stat().st_mtime_ns):
+                path.unlink()
 
     def write_table(self, rows: Sequence[Mapping[str, Any]], description: Mapping[str, Any]) -> None:
         """Write bounds.parquet, bounds.json (infinite values as null) and manifest.json."""
@@ -60,6 +102,16 @@ class RunFolder:
         write_text(self.path / "bounds.json", json.dumps(finite, indent=1, allow_nan=False))
         manifest = {**description, **provenance(), "rows": len(rows)}
         write_text(self.path / "manifest.json", json.dumps(manifest, indent=1, default=str))
+
+
+@lru_cache(maxsize=4096)
+def _gram_intact(path: Path, modified: int) -> bool:
+    """Return whether the H in a file has the content hash in its name; `modified` makes a new answer due."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+            return path.name == f"gram-{digest_of(stored['H'])}.npz"
+    except Exception:  # whatever a damaged zip file makes of itself
+        return False
 
 
 def _json_number(value: Any) -> Any:

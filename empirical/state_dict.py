@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pvq.empirical.model import Kind, LayerWeights
 from pvq.errors import MissingExtra, PvqError
@@ -45,12 +46,13 @@ def _kind(name: str, shape: tuple[int, ...], first: bool) -> Kind:
     return "depthwise" if shape[1] == 1 and shape[0] > 1 and not first else "conv"
 
 
-def _to_numpy(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.floating[Any]]]:
+def _to_numpy(tensor: Tensor) -> NDArray[np.floating[Any]]:
     """Return a NumPy copy; NumPy has no bfloat16, float32 holds every such value."""
     import torch
 
     wide = tensor.detach().cpu()
-    return np.array(wide.float() if wide.dtype == torch.bfloat16 else wide)
+    array: NDArray[Any] = (wide.float() if wide.dtype == torch.bfloat16 else wide).numpy()
+    return array.copy()
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:

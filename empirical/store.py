@@ -98,7 +98,8 @@ class ArrayStore:
     def get(self, key: str) -> dict[str, NDArray[Any]] | None:
         """Return the arrays, None if they are absent, truncated or altered."""
         try:
-            with np.load(self.path(key), allow_pickle=False) as file:
+            data = io.BytesIO(self.path(key).read_bytes())
+            with np.load(data, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             digest = str(arrays.pop("sha256"))
         except Exception:  # whatever a damaged zip file makes of itself

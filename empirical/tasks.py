@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 from pvq.arrays import F64
 from pvq.empirical.store import ArrayStore, content_key
 from pvq.errors import PvqError
+from pvq.solvers.certificate_files import Claim
 from pvq.solvers.feasible import SETS
 from pvq.solvers.gram import Gram
 from pvq.solvers.problem import LayerProblem
@@ -54,6 +55,7 @@ class Task:
     groups : which Gram matrix each row takes
     feasible : spec of the set, scale included
     methods, limits : how to solve
+    key : of the content, equal only where the result would be the same, the code included
     """
 
     layer: str
@@ -68,10 +70,12 @@ class Task:
     feasible: str
     methods: Methods
     limits: Limits
+    key: str = field(init=False)
 
-    @property
-    def key(self) -> str:
-        """Content key: equal only where the result would be the same, the code included."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", self._key())
+
+    def _key(self) -> str:
         content = {
             "layer": self.layer, "bits": self.bits, "camp": self.camp, "rows": self.rows,
             "groups": self.groups, "gram": self.gram_digest, "set": self.feasible,
@@ -101,10 +105,10 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def run_task(task: Task) -> dict[str, Any]:
-    """Solve the rows of a task, BLAS on one thread, and return its record.
+def run_task(task: Task) -> tuple[dict[str, Any], list[Claim]]:
+    """Solve the rows of a task, BLAS on one thread.
 
-    Returns ``{"rows": [one mapping a row]}``; see `_row_record` for the fields.
+    Returns ``{"rows": [one mapping a row]}`` (see `_row_record` for the fields) and the claims to store.
 
     Raises
     ------
@@ -116,7 +120,8 @@ def run_task(task: Task) -> dict[str, Any]:
     with threadpool_limits(limits=1):
         grams = _load_grams(task)
         pairs = zip(task.rows, task.groups, task.weights, strict=True)
-        return {"rows": [_row_record(task, row, grams[group], w) for row, group, w in pairs]}
+        solved = [_solve_row(task, row, grams[group], w) for row, group, w in pairs]
+    return {"rows": [record for record, _ in solved]}, [claim for _, claim in solved if claim is not None]
 
 
 def _load_grams(task: Task) -> dict[int, Gram]:
@@ -126,28 +131,43 @@ def _load_grams(task: Task) -> dict[int, Gram]:
     return {group: Gram(stored["grams"][group]) for group in set(task.groups)}
 
 
-def _row_record(task: Task, row: int, gram: Gram, w: F64) -> dict[str, Any]:
-    """Solve one row.
-
-    Returns row, signal (w'Hw), error_lower, error_upper and naive_error (of (x - w)'H(x - w), None where
-    unknown), method of the best point, certified, seconds, note and the certificate.
-    """
+def _solve_row(task: Task, row: int, gram: Gram, w: F64) -> tuple[dict[str, Any], Claim | None]:
+    """Run the camp's methods on one row; return its record and what its certificate claims."""
     problem = LayerProblem(gram.matrix, w, gram)
+    if not gram.alive.any():
+        return {**_DEAD, "row": row}, None
     feasible = SETS.build(task.feasible).fit(w)
     bound = solve(problem, feasible, task.methods.bound, task.limits)
     points = [solve(problem, feasible, method, task.limits) for method in task.methods.points]
+    claim = Claim.of(problem, feasible, bound) if bound.certificate is not None else None
+    return _row_record(row, problem, bound, points), claim
+
+
+# A row whose inputs were all zero: nothing that happens to its weights is seen.
+_DEAD: dict[str, Any] = {
+    "signal": 0.0, "error_lower": 0.0, "error_upper": 0.0, "naive_error": 0.0, "method": None,
+    "certified": True, "seconds": 0.0, "note": "all inputs of a row were zero",
+}  # fmt: skip
+
+
+def _row_record(row: int, problem: LayerProblem, bound: Result, points: list[Result]) -> dict[str, Any]:
+    """Return row, signal (w'Hw), error_lower, error_upper and naive_error (values of (x - w)'H(x - w), None
+    where unknown), method of the best point, certified, seconds and note.
+
+    A point without any error needs no certificate: no error is below 0.
+    """
     best = _best([*points, bound])
     exact = best is not None and best.error_upper == 0.0
     return {
         "row": row,
         "signal": problem.signal,
-        "error_lower": bound.error_lower,
+        "error_lower": 0.0 if exact else bound.error_lower,
         "error_upper": None if best is None else best.error_upper,
         "naive_error": points[0].error_upper,
         "method": None if best is None else best.method,
         "certified": bound.certified or exact,
         "seconds": sum(result.seconds for result in [*points, bound]),
-        "note": _remark(bound),
+        "note": "" if exact else _remark(bound),
     }
 
 
@@ -161,4 +181,6 @@ def _remark(bound: Result) -> str:
     """Say why there is no bound; empty where there is one."""
     if bound.certified:
         return ""
+    if bound.error_lower == 0.0:
+        return f"{bound.method} proves no error above 0"
     return f"{bound.method} proves nothing: {bound.notes or bound.status.value}"

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pvq.empirical.model import LayerWeights, Model
 from pvq.theory.tensors import weights_row
-
-from pvq.empirical.model import LayerWeights, Model, trouble
-from pvq.errors import SpecError
 
 __all__ = ["layer_rows"]
 
-MEASURED = (
-    "kurtosis", "scale", "quant_snr_db", "prune_snr_db", "prune_snr_db_corrected", "quant_zero_fraction",
-    "winner",
+FIELDS = (
+    "layer", "kind", "shape", "n_weights", "kurtosis", "bits", "scale", "quant_snr_db", "prune_snr_db",
+    "prune_snr_db_corrected", "quant_zero_fraction", "winner", "note",
 )  # fmt: skip
 
 
@@ -29,24 +27,20 @@ def layer_rows(model: Model, bits: Sequence[float], quantizer: str = "int") -> l
     Parameters
     ----------
     model : only its weights are read
-    bits : widths in (0, 16]
+    bits : widths, at which pruning keeps a share bits / 16 of the weights
     quantizer : spec of a number format, scale chosen for each tensor as a whole
+
+    Raises
+    ------
+    ValueError : bits or quantizer refused, whatever the weights
     """
     return [_row(layer, width, quantizer) for layer in model.weights().values() for width in bits]
 
 
 def _row(layer: LayerWeights, bits: float, quantizer: str) -> dict[str, Any]:
-    row: dict[str, Any] = {
+    row = weights_row(layer.tensor, bits, quantizer)
+    row |= {
         "layer": layer.name, "kind": layer.kind, "shape": list(layer.shape), "n_weights": layer.tensor.size,
-        "kurtosis": None, "bits": bits, **dict.fromkeys(MEASURED[1:]),
+        "bits": int(bits) if bits == int(bits) else bits, "note": row["note"] or "",
     }  # fmt: skip
-    note, fatal = trouble(layer)
-    if not fatal:
-        try:
-            measured = weights_row(layer.matrix.ravel(), bits, quantizer)
-            row |= {key: measured.get(key) for key in MEASURED}
-        except SpecError:
-            raise  # the quantizer's spec is wrong, not the tensor
-        except (ValueError, ArithmeticError) as error:
-            note = "; ".join(filter(None, [note, str(error)]))
-    return {**row, "note": note}
+    return {name: row[name] for name in FIELDS}

@@ -1,0 +1,316 @@
+"""The bound run on a network of four layers, all rows: numbers, resuming, damage, odd layers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pyarrow import parquet
+from torch import nn
+
+from pvq.empirical import run_folder
+from pvq.empirical.layerwise import METHODS, BoundsRun, run_bounds
+from pvq.empirical.plan import sample_rows, set_spec
+from pvq.empirical.tasks import Methods
+from pvq.errors import PvqError
+from pvq.solvers.feasible import fit_set
+from pvq.solvers.verify import verify_path
+
+
+def _load_tiny() -> Any:
+    """Import the neighbour by its path: test folders are no packages."""
+    spec = importlib.util.spec_from_file_location("tiny_network", Path(__file__).with_name("tiny_network.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["tiny_network"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tiny = _load_tiny()
+PUBLISHED = [
+    "layer", "bits", "n", "rows", "rows_total", "quant_snr_at_most_db", "quant_snr_achieved_db",
+    "prune_snr_at_most_db", "prune_snr_achieved_db", "verdict", "certified", "seconds",
+]  # fmt: skip
+
+
+def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, run_bounds(tiny.run_of(folder))
+
+
+def _count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Record the labels of tasks that are solved from now on."""
+    solved: list[str] = []
+    original = run_folder.run_task
+
+    def counted(task: Any) -> Any:
+        solved.append(task.label)
+        return original(task)
+
+    monkeypatch.setattr(run_folder, "run_task", counted)
+    return solved
+
+
+def test_every_layer_has_a_row_with_ordered_numbers(finished: tuple[Path, list[dict[str, Any]]]) -> None:
+    _, rows = finished
+    assert [row["layer"] for row in rows] == tiny.NAMES
+    assert [(row["n"], row["rows"], row["rows_total"]) for row in rows] == [
+        (18, 4, 4),
+        (9, 4, 4),
+        (4, 6, 6),
+        (6, 3, 3),
+    ]
+    for row in rows:
+        assert set(PUBLISHED) <= set(row)
+        assert row["certified"], row
+        assert row["quant_nearest_snr_db"] <= row["quant_snr_achieved_db"] <= row["quant_snr_at_most_db"]
+        assert row["prune_magnitude_snr_db"] <= row["prune_snr_achieved_db"] <= row["prune_snr_at_most_db"]
+        assert row["note"] == ""
+
+
+def test_the_tables_hold_the_rows_and_the_manifest_their_making(
+    finished: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    folder, rows = finished
+    assert json.loads((folder / "run" / "bounds.json").read_text()) == rows
+    assert parquet.read_table(folder / "run" / "bounds.parquet").to_pylist() == rows
+    manifest = json.loads((folder / "run" / "manifest.json").read_text())
+    assert manifest["model"] == "tiny"
+    assert manifest["calibration"]["images"] == 64
+    assert manifest["run"]["methods"]["quantize"]["bound"] == METHODS["quantize"].bound
+    assert {"versions", "made", "git", "machine"} <= set(manifest)
+
+
+def test_every_certificate_is_proved_again_from_its_file(
+    finished: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    folder, rows = finished
+    proofs = verify_path(folder / "run" / "certificates")
+    assert len(proofs) == 2 * sum(row["rows"] for row in rows)
+    assert all(proof["accepted"] for proof in proofs)
+
+
+@pytest.mark.parametrize("name", tiny.NAMES)
+def test_the_snr_of_nearest_rounding_is_that_of_the_layers_output(
+    name: str, finished: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    """Run the layer with rounded weights on the calibration images and measure its output, without bias."""
+    folder, rows = finished
+    net, seen = tiny.tiny_net(), []
+    layer = net.get_submodule(name)
+    layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    with np.load(folder / "images.npz") as stored, torch.no_grad():
+        net(torch.from_numpy(stored["images"]))
+    layer.double().bias.data.zero_()
+    weights = layer.weight.detach().numpy().reshape(len(layer.weight), -1)
+    rounded = fit_set(set_spec(weights, 3, "quantize"), weights).nearest(weights.ravel())
+    with torch.no_grad():
+        before = layer(seen[0].double())
+        layer.weight.data = torch.from_numpy(rounded.reshape(layer.weight.shape))
+        noise = layer(seen[0].double()) - before
+    snr = 10 * float(torch.log10(before.square().sum() / noise.square().sum()))
+    row = next(row for row in rows if row["layer"] == name)
+    assert row["quant_nearest_snr_db"] == pytest.approx(snr, abs=1e-6)
+
+
+def test_a_second_run_solves_nothing_and_says_the_same(
+    finished: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rows = finished
+    solved = _count_runs(monkeypatch)
+    assert run_bounds(tiny.run_of(folder)) == rows
+    assert solved == []
+
+
+def test_other_weights_images_widths_and_methods_are_other_tasks(
+    finished: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = finished
+    solved = _count_runs(monkeypatch)
+    changed = tiny.tiny_net()
+    changed.get_submodule("head").weight.data[0, 0] += 1e-3
+    run_bounds(tiny.run_of(folder, changed))
+    assert solved == ["head, 3 bits, quantize", "head, 3 bits, prune"]
+    solved.clear()
+    only = {"layers": "head"}
+    run_bounds(tiny.run_of(folder, **only, seed=1))
+    run_bounds(tiny.run_of(folder, **only, bits=(2.0,)))
+    run_bounds(tiny.run_of(folder, **only, methods={"prune": Methods("perspective", ("obs",))}))
+    assert len(solved) == 5
+
+
+@pytest.mark.parametrize(
+    "victim", ["tasks/*.json", "certificates/*.cert.npz", "certificates/gram-*.npz", "grams/*"]
+)
+def test_damaged_files_are_made_again(victim: str, tmp_path: Path) -> None:
+    settings = tiny.run_of(tmp_path, layers="head")
+    rows = run_bounds(settings)
+    for path in settings.out.glob(victim):
+        path.write_bytes(path.read_bytes()[:-20])
+    assert _timeless(run_bounds(settings)) == _timeless(rows)
+    assert all(proof["accepted"] for proof in verify_path(settings.out / "certificates"))
+
+
+def test_an_interrupted_run_keeps_what_was_done(
+    tmp_path: Path, finished: tuple[Path, list[dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solved = _count_runs(monkeypatch)
+
+    def interrupt(done: int, total: int, label: str = "") -> None:
+        if label and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_bounds(tiny.run_of(tmp_path), interrupt)
+    assert len(solved) == 3
+    assert _timeless(run_bounds(tiny.run_of(tmp_path))) == _timeless(finished[1])
+    assert len(solved) == len(set(solved)) == 8
+    assert len(list((tmp_path / "run" / "tasks").iterdir())) == 8
+
+
+def test_fresh_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_bounds(tiny.run_of(tmp_path, layers="head"))
+    solved = _count_runs(monkeypatch)
+    run_bounds(tiny.run_of(tmp_path, layers="head", fresh=True))
+    assert len(solved) == 2
+
+
+def test_processes_give_the_same_rows_bit_for_bit(
+    tmp_path: Path, finished: tuple[Path, list[dict[str, Any]]]
+) -> None:
+    steps: list[tuple[int, int]] = []
+    settings = tiny.run_of(tmp_path, workers=2)
+    rows = run_bounds(settings, lambda done, total, label="": steps.append((done, total)))
+    assert _timeless(rows) == _timeless(finished[1])
+    assert steps[-1] == (8, 8)
+
+
+def test_a_failing_camp_is_a_note_and_the_others_finish(tmp_path: Path) -> None:
+    methods = {"quantize": METHODS["quantize"], "prune": Methods("perspectve", ("magnitude",))}
+    rows = run_bounds(tiny.run_of(tmp_path, methods=methods))
+    for row in rows:
+        assert row["prune_snr_achieved_db"] is None
+        assert row["quant_snr_achieved_db"] < row["quant_snr_at_most_db"]
+        assert row["verdict"] is None
+        assert not row["certified"]
+        assert "prune: UnknownName: unknown method 'perspectve'; did you mean perspective?" in row["note"]
+
+
+def _odd_net() -> nn.Module:
+    net = tiny.tiny_net()
+    first, depthwise, point, head = (net.get_submodule(name) for name in tiny.NAMES)
+    first.weight.data[1], first.bias.data[1] = 0, -1  # a dead input channel for the depthwise convolution
+    depthwise.weight.data[2, 0, 1, 1] = float("nan")
+    point.weight.data[:] = 0.25
+    head.weight.data[:] = torch.eye(6)[:3]
+    return net
+
+
+def test_odd_layers_say_so_and_the_others_finish(tmp_path: Path) -> None:
+    first, depthwise, point, head = run_bounds(tiny.run_of(tmp_path, _odd_net()))
+    assert "set to zero" in first["note"]
+    assert first["certified"]
+    assert "1 of 36 weights are NaN or infinite" in depthwise["note"]
+    assert depthwise["verdict"] is None
+    assert depthwise["quant_snr_at_most_db"] is None
+    assert "all weights equal 0.25" in point["note"]
+    assert point["quant_snr_achieved_db"] > 200  # a constant lies on the grid that fits it
+    assert head["prune_snr_at_most_db"] is not None
+    table = json.loads((tmp_path / "run" / "bounds.json").read_text())
+    assert [row["layer"] for row in table] == tiny.NAMES
+
+
+def test_dead_inputs_are_counted_and_cost_nothing(tmp_path: Path) -> None:
+    net = tiny.tiny_net()
+    net.get_submodule("first").weight.data[1], net.get_submodule("first").bias.data[1] = 0, -1
+    row = next(row for row in run_bounds(tiny.run_of(tmp_path, net)) if row["layer"] == "depthwise")
+    assert row["dead_inputs"] == 9
+    assert "all inputs of a row were zero" in row["note"]
+    assert row["certified"]
+    assert row["quant_snr_achieved_db"] <= row["quant_snr_at_most_db"]
+
+
+def test_a_zero_layer_and_an_unused_one_are_named(tmp_path: Path) -> None:
+    net = tiny.tiny_net()
+    net.get_submodule("point").weight.data.zero_()
+    net.get_submodule("relu").register_module("idle", nn.Linear(2, 2))
+    rows = {row["layer"]: row for row in run_bounds(tiny.run_of(tmp_path, net))}
+    assert "all weights are zero" in rows["point"]["note"]
+    assert "no convolution or matrix product" in rows["relu.idle"]["note"]
+    assert rows["first"]["verdict"] is not None
+
+
+def test_few_calibration_positions_are_remarked_and_part_bits_prune_only(tmp_path: Path) -> None:
+    (row,) = run_bounds(
+        tiny.run_of(tmp_path, layers="head", bits=(2.5,), calibration=tiny.images(tmp_path, 16))
+    )
+    assert "16 positions for 6 inputs: take more images" in row["note"]
+    assert "quantize: an integer grid needs a whole number of bits, got 2.5" in row["note"]
+    assert row["quant_snr_at_most_db"] is None
+    assert row["prune_set"] == "sparse[k=1]"
+
+
+def test_sampled_rows_depend_on_seed_and_layer_alone() -> None:
+    chosen = sample_rows("conv1", 64, 4, 0)
+    assert chosen == sample_rows("conv1", 64, 4, 0)
+    assert len(set(chosen)) == 4
+    assert len({chosen, sample_rows("conv1", 64, 4, 1), sample_rows("conv2", 64, 4, 0)}) == 3
+    assert sample_rows("conv1", 3, 4, 0) == (0, 1, 2)
+
+
+def test_sampled_rows_are_solved_and_counted(tmp_path: Path) -> None:
+    (row,) = run_bounds(tiny.run_of(tmp_path, layers="first", rows=2))
+    assert (row["rows"], row["rows_total"]) == (2, 4)
+    for path in (tmp_path / "run" / "tasks").iterdir():
+        solved = [entry["row"] for entry in json.loads(path.read_text())["record"]["rows"]]
+        assert solved == list(sample_rows("first", 4, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "demand"),
+    [
+        ({"bits": ()}, "bits must lie in"),
+        ({"bits": (17.0,)}, r"bits must lie in \(0, 16\], got \[17.0\]"),
+        ({"rows": 0}, "rows must be at least 1, got 0"),
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"seed": -1}, "seed must not be negative, got -1"),
+    ],
+)
+def test_settings_are_checked(changes: dict[str, Any], demand: str, tmp_path: Path) -> None:
+    with pytest.raises(PvqError, match=demand):
+        BoundsRun("m", tmp_path, **changes)
+
+
+def test_no_matching_layer_and_weights_without_network_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PvqError, match="no layer of tiny matches 'heat'; did you mean head"):
+        run_bounds(tiny.run_of(tmp_path, layers="heat"))
+    torch.save(tiny.tiny_net().state_dict(), tmp_path / "net.pt")
+    with pytest.raises(PvqError, match=r"^weights only: file:"):
+        run_bounds(BoundsRun(f"file:{tmp_path / 'net.pt'}", tmp_path / "run"))
+
+
+def test_the_bundled_network_end_to_end(tmp_path: Path) -> None:
+    """One layer, two rows: the demo in small."""
+    bundled = Path(run_folder.__file__).parent / "bundled" / "resnet20_cifar10.safetensors"
+    if not bundled.is_file():
+        pytest.skip("data: the bundled network is not there")
+    settings = BoundsRun(
+        "resnet20-cifar10", tmp_path, layers="layer2.0.conv1", rows=2, calibration="bundled:64"
+    )
+    (row,) = run_bounds(settings)
+    assert row["certified"]
+    assert (row["n"], row["rows"], row["rows_total"]) == (144, 2, 32)
+    assert all(proof["accepted"] for proof in verify_path(tmp_path / "certificates"))
