@@ -94,7 +94,7 @@ class FiniteDual:
         return cuts + boxes + outside, np.concatenate(x)
 
     def _hand_over(self, path: Path, extra: Cuts, grid: Grid) -> tuple[F64, F64]:
-        """Return multipliers of the old and the new cuts; edges take from the first edge, which leaves D as it is."""
+        """Return multipliers of the old and the new cuts; new edges take theirs from the first, so D stays."""
         n = len(grid.w)
         new = HANDED_OVER * _like(extra, path.point.x[:n], grid)
         old = path.point.x.copy()

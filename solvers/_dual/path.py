@@ -109,7 +109,7 @@ class Path:
         return Status.ITERATION_LIMIT
 
     def extend(self, extra: Cuts, old: F64, new: F64) -> None:
-        """Add cuts with multipliers `new`, the others changed to `old`; nothing changes if that is infeasible."""
+        """Add cuts with multipliers `new`, the others changed to `old`, unless that is infeasible."""
         cuts = self.cuts + extra
         point = evaluate(self.A, cuts, np.concatenate([old, new]))
         if point is not None:
