@@ -63,7 +63,7 @@ def cell_error(law: WeightDistribution, u: ArrayLike, lo: ArrayLike, hi: ArrayLi
 
 def _is_narrow(lo: F64, hi: F64) -> Bool:
     near, far = np.minimum(np.abs(lo), np.abs(hi)), np.maximum(np.abs(lo), np.abs(hi))
-    return (lo * hi > 0) & (far < 2 * near)
+    return (np.sign(lo) * np.sign(hi) > 0) & (far < 2 * near)
 
 
 def _from_moments(law: WeightDistribution, u: F64, lo: F64, hi: F64) -> F64:

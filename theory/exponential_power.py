@@ -14,8 +14,8 @@ from pvq.theory.symmetric import symmetric_moment
 __all__ = ["density", "moment", "quantile"]
 
 
-def moment(beta: float, scale: float, order: int, lo: ArrayLike, hi: ArrayLike) -> F64:
-    """Return the integral of x**order over (lo, hi] under density c exp(-|x/scale|**beta).
+def moment(beta: float, power: float, order: int, lo: ArrayLike, hi: ArrayLike) -> F64:
+    """Return the integral of x**order over (lo, hi] under density c exp(-|x|**beta / power).
 
     With t = x**beta the half moments are incomplete gamma functions:
     integral of x**k over (0, x] = Gamma((k+1)/beta) / (2 Gamma(1/beta)) * P((k+1)/beta, x**beta).
@@ -23,10 +23,11 @@ def moment(beta: float, scale: float, order: int, lo: ArrayLike, hi: ArrayLike) 
     >>> bool(abs(moment(1.0, 1.0, 2, -np.inf, np.inf) - 2.0) < 1e-15)
     True
     """
+    scale = power ** (1 / beta)
     a, b = np.asarray(lo) / scale, np.asarray(hi) / scale
     body, tail = partial(_body, beta), partial(_tail, beta)
     cut = float(gammaincinv(1 / beta, 0.5) ** (1 / beta))
-    return scale**order * symmetric_moment(order, a, b, body, tail, cut)
+    return power ** (order / beta) * symmetric_moment(order, a, b, body, tail, cut)
 
 
 def density(beta: float, scale: float, x: F64) -> F64:

@@ -23,7 +23,7 @@ ScaleRule: TypeAlias = Literal["mse", "absmax", "percentile", "aciq"] | float
 
 _FIRST = 96  # scales of the first look, and intervals halved together
 _TOLERANCE = 1e-4  # share of the error by which no other scale may be better
-_ALLOWANCE = 1 << 20  # cells of all codebooks tried
+_ALLOWANCE = 1 << 19  # cells of all codebooks tried
 _CHUNK = 1 << 18  # cells evaluated together
 
 
@@ -109,9 +109,10 @@ def best_scale(law: WeightDistribution, levels: F64) -> float:
     Notes
     -----
     *Why the minimum is global.* Every assignment of weights to levels makes E a parabola in s, and E is the
-    least of them, so its kinks bend downwards; as s grows, levels in use shrink, so that on [a, b] no parabola
-    in use curves more than the one at a, by E (Q_a/a)^2 with Q_a the rounded weight. Hence E(s) - s^2 E (Q_a/a)^2
-    is concave on [a, b] and lies above its chord, and E (Q_a)^2 <= (sqrt(E W^2) + sqrt(E(a)))^2 is known.
+    least of them, so its kinks bend downwards; as s grows, the levels in use shrink, so that on [a, b] no
+    parabola in use curves more than the one at a, by E (Q_a/a)^2 with Q_a the rounded weight. Hence
+    E(s) - s^2 E (Q_a/a)^2 is concave on [a, b] and lies above its chord; E (Q_a)^2 is at most
+    (sqrt(E W^2) + sqrt(E(a)))^2.
     Intervals whose bound lies below (1 - 1e-4) of the best error are halved, the lowest first, until none is
     left: so no scale does better by more than 0.0005 dB, and the stationary point next to the best scale is
     then solved for to full accuracy. Beyond about 9 bits the search ends at its allowance, before the proof.
@@ -137,7 +138,7 @@ def best_scale(law: WeightDistribution, levels: F64) -> float:
 
 
 def _interval_bounds(scales: F64, errors: F64, power: float) -> F64:
-    """Return a lower bound of the error between neighbouring scales: the chord less a parabola, at its lowest.
+    """Return a lower bound of the error between neighbouring scales: the chord less a parabola.
 
     On [a, b] with t = (s - a)/(b - a) it is (1-t) E(a) + t E(b) - c t (1-t), c = E (Q_a)^2 (b/a - 1)^2.
     """

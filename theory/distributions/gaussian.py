@@ -40,7 +40,7 @@ class Gaussian:
 
     def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
         """Return the integral of x**order over (lo, hi], by incomplete gamma functions."""
-        return moment(2.0, np.sqrt(2) * self.sigma, order, lo, hi)
+        return moment(2.0, 2 * self.sigma**2, order, lo, hi)
 
     def density(self, x: F64) -> F64:
         """Return p(x)."""

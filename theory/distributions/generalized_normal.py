@@ -43,7 +43,7 @@ class GeneralizedNormal:
 
     def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
         """Return the integral of x**order over (lo, hi], by incomplete gamma functions."""
-        return exponential_power.moment(self.beta, self.alpha, order, lo, hi)
+        return exponential_power.moment(self.beta, self.alpha**self.beta, order, lo, hi)
 
     def density(self, x: F64) -> F64:
         """Return p(x)."""

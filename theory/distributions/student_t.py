@@ -31,7 +31,7 @@ class StudentT:
     >>> float(t.partial_moment(2, -np.inf, np.inf))
     inf
     >>> round(float(t.partial_moment(2, -1.0, 1.0)), 12)  # 2 asinh(1/sqrt 2) - 2/sqrt 3
-    0.162257391011
+    0.162257358546
     """
 
     nu: float
