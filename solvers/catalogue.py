@@ -44,8 +44,8 @@ def _conv(n: int, rng: np.random.Generator) -> LayerProblem:
     """Smooth random images, mixed over channels and rectified, seen through 3 x 3 windows."""
     channels, size = -(-n // 9), 24
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None, :])
-    columns = []
-    while sum(len(block) for block in columns) < 8 * n:
+    columns: list[F64] = []
+    while len(columns) * (size - 4) ** 2 < 8 * n:
         noise = np.fft.fft2(rng.standard_normal((channels, size, size)))
         images = np.fft.ifft2(noise / (1 / 16 + frequency) ** 1.5).real
         mixed = np.einsum("ab,bij->aij", rng.standard_normal((channels, channels)) + np.eye(channels), images)

@@ -81,13 +81,14 @@ class FiniteCertificate(_Multipliers):
 
 @dataclass(frozen=True, eq=False)
 class SparseCertificate(_Multipliers):
-    """Lower bound for vectors with at least p zeros; d >= 0.
+    """Lower bound for vectors with at least p zeros.
 
     With g = Mu and delta_i = (d_i w_i - g_i)^2 / d_i,
 
     min over x >= -u'g - sum_i g_i^2 / d_i + (sum of the p smallest delta_i).
 
-    A weight with d_i = 0 is allowed only where its row of H is zero: then it costs nothing either way.
+    A weight with d_i = 0 is allowed only where its row of H is zero: then it costs nothing either way. Where
+    all weights are removed, p = n, only the sum over removed weights is left and d may have any sign.
 
     >>> from pvq.solvers.feasible import SparseSet
     >>> problem = LayerProblem(np.eye(2), np.array([2.0, 1.0]))
@@ -100,8 +101,7 @@ class SparseCertificate(_Multipliers):
         """Return the proved lower bound, -inf if nothing is proved."""
         if not (slack >= 1.0 and isinstance(feasible, SparseSet) and self._is_about(problem)):
             return -np.inf
-        dead = ~problem.H.any(axis=1)
-        if feasible.n != problem.n or (self.d[dead] != 0).any() or (self.d[~dead] <= 0).any():
+        if feasible.n != problem.n or not (feasible.k == 0 or self._bounds_kept_weights(problem.H)):
             return -np.inf
         if not proves_psd(problem.H, self.d, slack):
             return -np.inf
@@ -109,6 +109,11 @@ class SparseCertificate(_Multipliers):
             tangent = _tangent(problem, self.d, self.u, slack)
             kept, removed = _branches(problem.w, self.d, tangent, slack)
         return _sum_of_branches(kept, removed, tangent.quadratic, feasible.removed)
+
+    def _bounds_kept_weights(self, H: F64) -> bool:
+        """Return whether d v^2 + 2 g v is bounded below over all v for every weight."""
+        dead = ~H.any(axis=1)
+        return not ((self.d[dead] != 0).any() or (self.d[~dead] <= 0).any())
 
 
 class _Tangent(NamedTuple):
@@ -161,16 +166,15 @@ def _bracket(a: F64, d: F64, g: F64, error: F64, slack: float) -> F64:
 def _branches(w: F64, d: F64, tangent: _Tangent, slack: float) -> tuple[F64, F64]:
     """Return lower bounds of d v^2 + 2 g v over all v (a kept weight) and at v = -w (a removed one).
 
-    The kept minimum is -g^2 / d, and 0 for a dead input, where g = 0 exactly. For v = -w the value
-    d w^2 - 2 g w errs as in `_bracket`.
+    The kept minimum is -g^2 / d, and 0 for a dead input, where g = 0 exactly; where d <= 0 otherwise, no weight
+    is kept and the value cancels in the sum. For v = -w the value d w^2 - 2 g w errs as in `_bracket`.
     """
     most = (np.abs(tangent.g) + tangent.error) * (1.0 + slack * gamma(16))
     positive = np.where(d > 0, d, 1.0)
     kept = np.where(
         d > 0, -(most * (most / positive)) * (1.0 + slack * gamma(16)) - 16 * TINY * (2.0 + most), 0.0
     )
-    removed = np.where(d > 0, _bracket(-w[:, None], d, tangent.g, tangent.error, slack)[:, 0], 0.0)
-    return kept, removed
+    return kept, _bracket(-w[:, None], d, tangent.g, tangent.error, slack)[:, 0]
 
 
 def _sum_of_branches(kept: F64, removed: F64, quadratic: float, p: int) -> float:

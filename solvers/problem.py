@@ -107,6 +107,7 @@ class LayerProblem:
         return point - self.w
 
     def _upper(self, change: F64) -> float:
+        change = np.where(self.gram.alive, change, 0.0)
         size = np.abs(change)
         value = float(change @ (self.H @ change))
         rounding = gamma(4 * self.n + 16) * float(size @ (self.gram.magnitude @ size))

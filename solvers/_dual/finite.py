@@ -26,6 +26,7 @@ ROUNDS_AT = 1.0  # relative gap at which broken cuts are looked for: later ones 
 HANDED_OVER = 0.2  # share of a weight's multiplier that its new cut starts with
 VIOLATED = 0.02  # in widths of the weight's cell
 NEGLIGIBLE = 1e-7  # of the error of plain rounding: a bound below that is not worth more steps
+NOISE = 1e-16  # per weight, in squared level distances: below it floating point does not see the bound
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,8 @@ class FiniteDual:
         if len(self.feasible.levels) == 1 or len(prepared.alive) == 0:
             return self._only_point(prepared)
         grid, scale = self._grid(prepared)
-        floor = NEGLIGIBLE * self.problem.error(self.feasible.nearest(self.problem.w)) / scale**2
+        nearest = self.problem.error(self.feasible.nearest(self.problem.w)) / scale**2
+        floor = max(NEGLIGIBLE * nearest, NOISE * len(grid.w))
         path, status = self._follow(prepared, grid, limits, floor)
         tangents = [path.point.u]
         if self.hull:
@@ -94,7 +96,7 @@ class FiniteDual:
         return cuts + boxes + outside, np.concatenate(x)
 
     def _hand_over(self, path: Path, extra: Cuts, grid: Grid) -> tuple[F64, F64]:
-        """Return multipliers of the old and the new cuts; new edges take theirs from the first, so D stays."""
+        """Return multipliers of the old and new cuts; new edges take theirs from the first, so D stays."""
         n = len(grid.w)
         new = HANDED_OVER * _like(extra, path.point.x[:n], grid)
         old = path.point.x.copy()
