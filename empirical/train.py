@@ -13,15 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from pvq.arrays import I64
-from pvq.empirical.architecture import ARCHITECTURES
 from pvq.empirical.atomic import write_bytes
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
-from pvq.empirical.dataset import DATASETS, Dataset
 from pvq.empirical.evaluate import accuracy, normalise
 from pvq.empirical.recipe import Recipe, read_recipe
 from pvq.empirical.record import (
@@ -33,10 +28,13 @@ from pvq.empirical.record import (
     write_record,
 )
 from pvq.empirical.schedule import rate_factor
+from pvq.empirical.training_state import TrainingState, fresh_state
 from pvq.errors import PvqError
-from pvq.provenance import provenance
 
 __all__ = ["Moment", "Progress", "train", "train_rows"]
+
+CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
+WEIGHTS, RECORD = "weights.safetensors", "record.json"
 
 
 @dataclass(frozen=True)
@@ -108,55 +106,30 @@ def train_rows(
     return rows
 
 
-@dataclass
-class _Run:
-    """The moving parts of a run."""
-
-    recipe: Recipe
-    dataset: Dataset
-    model: nn.Module
-    optimizer: torch.optim.SGD
-    images: Tensor  # uint8 (N, H, W, 3)
-    labels: Tensor  # int64 (N,)
-    held_out: tuple[NDArray[np.uint8], I64]
-    made: dict[str, Any]  # provenance at the start, when the code is what runs
-    epochs: tuple[EpochMetrics, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        return len(self.images) // self.recipe.batch_size
-
-
-def _start(recipe: Recipe, folder: Path, resume: bool) -> _Run:
-    """Return the run as its checkpoint left it, or a fresh one."""
-    if recipe.device == "cuda" and not torch.cuda.is_available():
-        raise PvqError("device is cuda in the recipe, but torch finds no GPU")
-    dataset = DATASETS.build(recipe.dataset)
-    images, labels, held_out = _data(recipe, dataset)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = ARCHITECTURES.build(recipe.model).build()
-    model = model.to(recipe.device)
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's types
-    made = provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device)
-    run = _Run(recipe, dataset, model, _optimizer(model, recipe), images, labels, held_out, made)
-    checkpoint = read_checkpoint(folder / "checkpoint.safetensors") if resume else None
+def _start(recipe: Recipe, folder: Path, resume: bool) -> TrainingState:
+    """Return the run as its checkpoint left it, or a fresh one in a folder without traces of another."""
+    checkpoint = read_checkpoint(folder / CHECKPOINT) if resume else None
     if checkpoint is not None:
         _same_recipe(checkpoint.recipe_hash, recipe, folder)
-        restore(checkpoint, model, run.optimizer)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = fresh_state(recipe)
+    if checkpoint is not None:
+        restore(checkpoint, run.model, run.optimizer)
         run.epochs = checkpoint.epochs
+    for name in () if resume else (RECORD, WEIGHTS, METRICS, CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
     return run
 
 
-def _run(run: _Run, folder: Path, progress: Progress | None) -> RunRecord:
+def _run(run: TrainingState, folder: Path, progress: Progress | None) -> RunRecord:
     """Train the epochs that are left, each with its checkpoint, then conclude."""
     recipe = run.recipe
     while len(run.epochs) < recipe.epochs:
         metrics = _epoch(run, progress)
         run.epochs += (metrics,)
         checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizer)
-        write_checkpoint(folder / "checkpoint.safetensors", checkpoint)
-        write_metrics(folder / "metrics.jsonl", run.epochs)
+        write_checkpoint(folder / CHECKPOINT, checkpoint)
+        write_metrics(folder / METRICS, run.epochs)
         if progress is not None:
             progress(Moment(metrics.epoch, recipe.epochs, run.steps, run.steps, metrics.loss, metrics))
     return _conclude(run, folder)
@@ -173,35 +146,7 @@ def _threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _data(recipe: Recipe, dataset: Dataset) -> tuple[Tensor, Tensor, tuple[NDArray[np.uint8], I64]]:
-    """Return training images and labels on the device, and the images held out."""
-    images, labels = dataset.images("train"), dataset.labels("train")
-    if images.dtype != np.uint8:
-        raise PvqError(f"training needs uint8 images, got {images.dtype} from {recipe.dataset}")
-    if len(images) - recipe.validation < recipe.batch_size:
-        raise PvqError(
-            f"batch_size must be at most the number of training images, "
-            f"got {recipe.batch_size} and {len(images)} - {recipe.validation}"
-        )
-    order = np.random.default_rng(recipe.seed).permutation(len(images))
-    kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
-    on_device = [torch.from_numpy(part[kept]).to(recipe.device) for part in (images, labels)]
-    return on_device[0], on_device[1], (images[out].astype(np.uint8), labels[out])
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD whose weight decay spares biases and norms."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others},
-    ]
-    nesterov = recipe.momentum > 0
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov)
-
-
-def _epoch(run: _Run, progress: Progress | None) -> EpochMetrics:
+def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
     """Train for one epoch. All chance in it comes from the seed and the epoch's number."""
     recipe, epoch, begun = run.recipe, len(run.epochs) + 1, time.perf_counter()
     mixed = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1, np.uint64)[0]
@@ -231,7 +176,7 @@ def _epoch(run: _Run, progress: Progress | None) -> EpochMetrics:
     return EpochMetrics(epoch, total / run.steps, right / seen, held_out, rate, seconds)
 
 
-def _set_rate(run: _Run, epoch: int, step: int) -> float:
+def _set_rate(run: TrainingState, epoch: int, step: int) -> float:
     """Set the learning rate of the next step: of the middle of that step, so that none is zero."""
     recipe = run.recipe
     progress = (epoch - 1 + (step + 0.5) / run.steps) / recipe.epochs
@@ -241,7 +186,7 @@ def _set_rate(run: _Run, epoch: int, step: int) -> float:
     return rate
 
 
-def _conclude(run: _Run, folder: Path) -> RunRecord:
+def _conclude(run: TrainingState, folder: Path) -> RunRecord:
     """Read the test set, write the weights and the record."""
     from safetensors.torch import save
 
@@ -262,7 +207,7 @@ def _conclude(run: _Run, folder: Path) -> RunRecord:
     }
     metadata = {"pvq": json.dumps(about)}  # one key: safetensors writes several in random order
     state = {name: value.detach().cpu().contiguous() for name, value in run.model.state_dict().items()}
-    write_bytes(folder / "weights.safetensors", save(state, metadata))
+    write_bytes(folder / WEIGHTS, save(state, metadata))
     record = RunRecord(
         recipe=asdict(recipe),
         recipe_hash=recipe.hash,
@@ -270,20 +215,20 @@ def _conclude(run: _Run, folder: Path) -> RunRecord:
         test_accuracy=tested,
         test_images=count,
         parameters=sum(p.numel() for p in run.model.parameters()),
-        weights="weights.safetensors",
-        weights_sha256=file_hash(folder / "weights.safetensors"),
+        weights=WEIGHTS,
+        weights_sha256=file_hash(folder / WEIGHTS),
         seconds=sum(entry.seconds for entry in run.epochs),
         provenance=run.made,
     )
-    write_record(folder / "record.json", record)
+    write_record(folder / RECORD, record)
     return record
 
 
 def _finished(recipe: Recipe, folder: Path) -> RunRecord | None:
     """Return the record of a run that ended already."""
-    if not (folder / "record.json").exists():
+    if not (folder / RECORD).exists():
         return None
-    record = read_record(folder / "record.json")
+    record = read_record(folder / RECORD)
     _same_recipe(record.recipe_hash, recipe, folder)
     return record
 
