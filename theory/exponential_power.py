@@ -26,8 +26,8 @@ def moment(beta: float, power: float, order: int, lo: ArrayLike, hi: ArrayLike) 
     scale = power ** (1 / beta)
     a, b = np.asarray(lo) / scale, np.asarray(hi) / scale
     body, tail = partial(_body, beta), partial(_tail, beta)
-    cut = float(gammaincinv(1 / beta, 0.5) ** (1 / beta))
-    return power ** (order / beta) * symmetric_moment(order, a, b, body, tail, cut)
+    cut = float(gammaincinv((order + 1) / beta, 0.5) ** (1 / beta))
+    return float(power ** (order / beta)) * symmetric_moment(order, a, b, body, tail, cut)
 
 
 def density(beta: float, scale: float, x: F64) -> F64:

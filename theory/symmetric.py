@@ -37,7 +37,7 @@ def symmetric_moment(order: int, lo: ArrayLike, hi: ArrayLike, body: Half, tail:
     lo, hi : edges, broadcastable, lo <= hi
     body : (k, x) -> integral of t**k over (0, x], x >= 0
     tail : (k, x) -> integral of t**k over (x, inf), x >= 0, zero at inf
-    cut : about the median of |X|; inf where the moment diverges
+    cut : about where body and tail are equal; inf where the moment diverges
 
     Returns
     -------
@@ -56,6 +56,7 @@ def symmetric_moment(order: int, lo: ArrayLike, hi: ArrayLike, body: Half, tail:
     with np.errstate(invalid="ignore"):  # inf - inf: an odd moment that does not exist
         out[far] = tail(order, a[far]) - tail(order, b[far])
         out[~far] = body(order, b[~far]) - _continued(order, a[~far], body)
+    out[a == b] = 0.0
     return np.where(left & (order % 2 == 1), -out, out)
 
 

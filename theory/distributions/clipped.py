@@ -64,7 +64,7 @@ class Clipped:
 
     def quantile(self, p: F64) -> F64:
         """Return the smallest x with P(X <= x) >= p; at p = 0 the lower end of the support."""
-        return np.clip(self.law.quantile(np.asarray(p, float)), -self.r, self.r)
+        return np.asarray(np.clip(self.law.quantile(np.asarray(p, float)), -self.r, self.r), np.float64)
 
     def sample(self, rng: np.random.Generator, n: int) -> F64:
         """Return n draws."""

@@ -50,7 +50,7 @@ class Logistic:
         sum of (-1)^(n-1) n^-k Gamma(k+1, n x); near zero the density is integrated.
         """
         a, b = np.asarray(lo) / self.s, np.asarray(hi) / self.s
-        return self.s**order * symmetric_moment(order, a, b, _body, _tail, log(3))
+        return self.s**order * symmetric_moment(order, a, b, _body, _tail, log(3) + order)
 
     def density(self, x: F64) -> F64:
         """Return p(x)."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from math import sqrt
 
 import numpy as np
-from scipy.special import beta, betainc, stdtrit
+from scipy.special import beta, betainc, betaincinv, stdtrit
 
 from pvq.arrays import F64
 from pvq.theory.distribution import DISTRIBUTIONS
@@ -54,10 +55,8 @@ class StudentT:
         (0, x] is nu^(k/2) / (2 B(1/2, nu/2)) * B_z((k+1)/2, (nu-k)/2), also where (nu-k)/2 is negative.
         """
         a, b = np.asarray(lo) / self.scale, np.asarray(hi) / self.scale
-        cut = float(stdtrit(self.nu, 0.75)) if order < self.nu else np.inf
-        return self.scale**order * symmetric_moment(
-            order, a, b, partial(_body, self.nu), partial(_tail, self.nu), cut
-        )
+        body, tail = partial(_body, self.nu), partial(_tail, self.nu)
+        return self.scale**order * symmetric_moment(order, a, b, body, tail, _cut(self.nu, order))
 
     def density(self, x: F64) -> F64:
         """Return p(x)."""
@@ -68,8 +67,9 @@ class StudentT:
     def quantile(self, p: F64) -> F64:
         """Return the p-quantile."""
         p = np.asarray(p, float)
-        lower = stdtrit(self.nu, np.minimum(p, 1 - p))  # the lower tail keeps its digits
-        return self.scale * np.where(p == 0.5, 0.0, np.where(p < 0.5, lower, -lower))
+        outside = np.minimum(p, 1 - p)  # the lower tail keeps its digits
+        size = np.where(outside > 0, -stdtrit(self.nu, outside), np.inf)  # stdtrit(nu, 0) is +inf
+        return self.scale * np.where(p == 0.5, 0.0, np.copysign(size, p - 0.5))
 
     def sample(self, rng: np.random.Generator, n: int) -> F64:
         """Return n draws."""
@@ -85,6 +85,14 @@ def _shares(nu: float, x: F64) -> tuple[F64, F64]:
 
 def _factor(nu: float, order: int) -> float:
     return float(nu ** (order / 2) / (2 * beta(0.5, nu / 2)))
+
+
+def _cut(nu: float, order: int) -> float:
+    """Return the x at which body and tail are equal; inf where the tail is infinite."""
+    if order >= nu:
+        return float("inf")
+    y = float(betaincinv((nu - order) / 2, (order + 1) / 2, 0.5))
+    return sqrt(nu * (1 - y) / y) if y > 0 else float("inf")
 
 
 def _body(nu: float, order: int, x: F64) -> F64:
@@ -131,9 +139,9 @@ def _polynomial(coefficients: F64, x: F64) -> F64:
 def _from_half(b: float, coefficients: F64, y: F64) -> F64:
     """Return the sum of c_n times the integral of t^(n+b-1) over [y, 1/2]."""
     total = np.zeros_like(y)
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):  # y = 0
         log_ratio = np.log(2 * y)
         for n, c in enumerate(coefficients):
             e = n + b
             total += c * (-log_ratio if e == 0 else -(0.5**e) * np.expm1(e * log_ratio) / e)
-    return total
+    return np.where((y == 0) & (b <= 0), np.inf, total)

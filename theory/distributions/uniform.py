@@ -47,8 +47,9 @@ class Uniform:
 
     def cell_error(self, u: F64, lo: F64, hi: F64) -> F64:
         """Return the integral of (x - u)^2 over (lo, hi], which in terms of x - u cancels nowhere."""
-        a, b = self._inside(lo) - u, self._inside(hi) - u
-        return (b - a) * (a * a + a * b + b * b) / (3 * (self.high - self.low))
+        lo, hi = self._inside(lo), self._inside(hi)
+        a, b = lo - u, hi - u
+        return np.asarray((hi - lo) * (a * a + a * b + b * b) / (3 * (self.high - self.low)))
 
     def density(self, x: F64) -> F64:
         """Return p(x)."""
