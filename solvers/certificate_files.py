@@ -27,6 +27,7 @@ from pvq.theory.codebook import Codebook
 from .certificates import FiniteCertificate, SparseCertificate
 from .feasible import FeasibleSet, FiniteSet, SparseSet
 from .gram import Gram
+from .npz import read_npz
 from .outcome import Certificate
 from .problem import LayerProblem
 from .solver import Result
@@ -94,13 +95,13 @@ def load_claims(path: Path) -> Iterator[Claim]:
     ------
     PvqError : the file, or an H that it names, is missing, damaged or of another kind
     """
-    with _opened(Path(path)) as stored:
-        header = _header(stored, path)
-        for i, entry in enumerate(header):
-            try:
-                yield _rebuild(Path(path), entry, {name: stored[f"{i}/{name}"] for name in _names(entry)})
-            except (KeyError, TypeError, ValueError) as error:
-                raise PvqError(f"claim {i} of {path} cannot be read: {error}") from error
+    stored = read_npz(path)
+    for i, entry in enumerate(_header(stored, path)):
+        try:
+            arrays = {name: _floats(stored[f"{i}/{name}"]) for name in _names(entry)}
+            yield _rebuild(Path(path), entry, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PvqError(f"claim {i} of {path} cannot be read: {error}") from error
 
 
 def _arrays(claim: Claim) -> dict[str, F64]:
@@ -148,8 +149,7 @@ def _read_gram(path: Path, digest: str) -> Gram:
     if not (len(digest) == 64 and set(digest) <= set("0123456789abcdef")):
         raise ValueError(f"gram must be a content hash, got {digest[:80]!r}")
     source = _gram_path(path, digest)
-    with _opened(source) as stored:
-        gram = Gram.of(stored["H"])
+    gram = Gram.of(_floats(read_npz(source)["H"]))
     if gram.digest != digest:
         raise ValueError(f"{source.name} does not hold the H that its name says")
     return gram
@@ -159,7 +159,7 @@ def _gram_path(path: Path, digest: str) -> Path:
     return path.with_name(f"gram-{digest}.npz")
 
 
-def _header(stored: Any, path: Path) -> list[dict[str, Any]]:
+def _header(stored: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     try:
         header = json.loads(str(stored["claims"]))
         claims = header["claims"]
@@ -170,15 +170,10 @@ def _header(stored: Any, path: Path) -> list[dict[str, Any]]:
     return claims
 
 
-def _opened(path: Path) -> Any:
-    """Open an npz file without ever unpickling."""
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise PvqError(f"{path} cannot be read: {error}") from error
-    if not isinstance(stored, np.lib.npyio.NpzFile):
-        raise PvqError(f"{path} is not an npz file")
-    return stored
+def _floats(values: Any) -> F64:
+    if not (isinstance(values, np.ndarray) and values.dtype == np.float64):
+        raise ValueError(f"numbers must be stored as float64, got {getattr(values, 'dtype', type(values))}")
+    return values
 
 
 def _write(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -166,8 +166,8 @@ def _bracket(a: F64, d: F64, g: F64, error: F64, slack: float) -> F64:
 def _branches(w: F64, d: F64, tangent: _Tangent, slack: float) -> tuple[F64, F64]:
     """Return lower bounds of d v^2 + 2 g v over all v (a kept weight) and at v = -w (a removed one).
 
-    The kept minimum is -g^2 / d, and 0 for a dead input, where g = 0 exactly; where d <= 0 otherwise, no weight
-    is kept and the value cancels in the sum. For v = -w the value d w^2 - 2 g w errs as in `_bracket`.
+    The kept minimum is -g^2 / d, and 0 for a dead input, where g = 0 exactly; where d <= 0 otherwise, no
+    weight is kept and the value cancels in the sum. For v = -w the value d w^2 - 2 g w errs as in `_bracket`.
     """
     most = (np.abs(tangent.g) + tangent.error) * (1.0 + slack * gamma(16))
     positive = np.where(d > 0, d, 1.0)

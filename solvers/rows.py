@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pvq.errors import PvqError
 
 from .certificate_files import Claim, save_claims
 from .feasible import FeasibleSet, fit_set
+from .npz import read_npz
 from .problem import LayerProblem
 from .solver import SOLVERS, Limits, Result, solve
 
@@ -30,15 +28,12 @@ def load_problem(path: str | Path) -> LayerProblem:
     PvqError : no such file, another format, a missing array, pickled content
     ValueError : arrays that do not make a problem
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            missing = [name for name in ("H", "w") if name not in stored]
-            if missing:
-                raise PvqError(f"{path} must hold the arrays H and w, {' and '.join(missing)} missing")
-            H, w = stored["H"], stored["w"]
-    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise PvqError(f"{path} cannot be read as an npz file: {error}") from error
-    if np.ndim(w) == 2:
+    stored = read_npz(path)
+    missing = [name for name in ("H", "w") if name not in stored]
+    if missing:
+        raise PvqError(f"{path} must hold the arrays H and w, {' and '.join(missing)} missing")
+    H, w = stored["H"], stored["w"]
+    if w.ndim == 2:
         raise PvqError(
             f"w must be one row of weights, shape (n,), got shape {w.shape}: store one problem per row"
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +56,7 @@ def _verify_file(path: Path) -> list[dict[str, Any]]:
     try:
         for claim in load_claims(path):
             rows.append(_verify_claim(path, len(rows), claim))
-    except (PvqError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except PvqError as error:
         rows.append(_row(path, len(rows), None, None, f"{error}"))
     return rows or [_row(path, 0, None, None, "holds no claim")]
 
