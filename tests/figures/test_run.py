@@ -32,7 +32,7 @@ def test_parquet_reads_like_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "quantize, prune, lead",
+    ("quantize", "prune", "lead"),
     [
         (Camp(20.0, 22.0), Camp(11.0, 12.0), 8.0),
         (Camp(8.0, 9.0), Camp(11.0, 12.0), 2.0),
@@ -52,7 +52,7 @@ def test_unknown_fields_are_kept_and_empty_ones_are_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows, words",
+    ("rows", "words"),
     [
         ([], "at least one row"),
         ({"rows": []}, "array of objects"),

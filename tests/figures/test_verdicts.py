@@ -11,14 +11,17 @@ def rows(*verdicts: str) -> tuple[BoundRow, ...]:
 
 
 @pytest.mark.parametrize(
-    "verdicts, words",
+    ("verdicts", "words"),
     [
         (["quantize (proved)"] * 3, "Quantize every layer (proved for each)."),
         (["prune (likely)"] * 2, "Prune every layer (likely, not proved)."),
         (["prune (proved)", "prune (likely)"], "Prune every layer (proved for 1, likely for 1)."),
         (["quantize (proved)"], "Quantize l0 (proved)."),
         (["open"], "Open: l0; nothing found so far puts either ahead."),
-        (["", "open"], "Open: l1; nothing found so far puts either ahead. No result: l0; the table says why."),
+        (
+            ["", "open"],
+            "Open: l1; nothing found so far puts either ahead. No result: l0; the table says why.",
+        ),
         (
             ["quantize (proved)"] * 7 + ["prune (likely)"],
             "Quantize 7 of 8 layers (proved for each). Prune l7 (likely).",
