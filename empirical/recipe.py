@@ -65,36 +65,27 @@ class Recipe:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for demand, names in _POSITIVE.items():
-            for name in names:
-                value = getattr(self, name)
-                if not (demand <= value < math.inf if demand else 0 < value < math.inf):
-                    word = f"at least {demand}" if demand else "positive and finite"
-                    raise ValueError(f"{name} must be {word}, got {value}")
+        for name in ("epochs", "batch_size", "threads"):
+            self._demand(name, getattr(self, name) >= 1, "be at least 1")
         for name in ("warmup", "momentum", "label_smoothing"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+            self._demand(name, 0 <= getattr(self, name) < 1, "lie in [0, 1)")
         for name in ("seed", "crop", "validation", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
-        _one_of("schedule", self.schedule, SCHEDULES)
-        _one_of("device", self.device, DEVICES)
-        if not all(0 < s < math.inf for s in self.std) or not all(map(math.isfinite, self.mean)):
-            raise ValueError(f"mean must be finite and std positive, got {self.mean} and {self.std}")
+            self._demand(name, 0 <= getattr(self, name) < math.inf, "be finite and not negative")
+        self._demand("learning_rate", 0 < self.learning_rate < math.inf, "be positive and finite")
+        self._demand("schedule", self.schedule in SCHEDULES, f"be one of {', '.join(SCHEDULES)}")
+        self._demand("device", self.device in DEVICES, f"be one of {', '.join(DEVICES)}")
+        self._demand("mean", all(map(math.isfinite, self.mean)), "be finite")
+        self._demand("std", all(0 < value < math.inf for value in self.std), "be positive and finite")
+
+    def _demand(self, name: str, met: bool, demand: str) -> None:
+        if not met:
+            raise ValueError(f"{name} must {demand}, got {getattr(self, name)!r}")
 
     @property
     def hash(self) -> str:
         """The first 16 hex digits of the SHA-256 of the settings as sorted JSON."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-_POSITIVE = {1: ("epochs", "batch_size", "threads"), 0: ("learning_rate",)}
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 def bundled_recipes() -> list[str]:

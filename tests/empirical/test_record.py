@@ -80,6 +80,14 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert path.read_bytes() == b"new and longer"
 
 
+def test_a_file_is_replaced_and_not_written_over(tmp_path: Path) -> None:
+    path, kept = tmp_path / "a.txt", tmp_path / "kept.txt"
+    write_text(path, "old")
+    kept.hardlink_to(path)
+    write_text(path, "new")
+    assert (path.read_text(), kept.read_text()) == ("new", "old")
+
+
 def test_file_hash_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_hash(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

@@ -35,6 +35,11 @@ def test_the_rate_rises_then_falls(a: float, b: float, warmup: float, shape: str
         assert first >= second - 1e-15
 
 
+@given(SHARE, st.floats(0.01, 0.9))
+def test_the_warmup_is_a_straight_line_from_zero(t: float, warmup: float) -> None:
+    assert rate_factor(t * warmup, warmup) == pytest.approx(t, rel=1e-12)
+
+
 @given(SHARE)
 def test_a_cosine_is_the_square_of_half_the_angle(t: float) -> None:
     """(1 + cos x) / 2 = cos^2(x / 2)."""

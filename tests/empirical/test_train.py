@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint
+from pvq.empirical.data.bundled import Bundled
 from pvq.empirical.data.npz import Npz
 from pvq.empirical.progress import show_progress
 from pvq.empirical.recipe import Recipe
@@ -79,6 +82,23 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bytes(
     assert steps[0].epoch == epoch  # it went on; it did not start again
     assert numbers(tmp_path) == numbers(whole)
     assert (tmp_path / "weights.safetensors").read_bytes() == (whole / "weights.safetensors").read_bytes()
+
+
+def test_every_epoch_sees_each_image_once_in_an_order_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def watch(images: torch.Tensor, *rest: Any) -> torch.Tensor:
+        seen.extend(images.long().sum(dim=(1, 2, 3)).tolist())
+        return augment(images, *rest)
+
+    monkeypatch.setattr("pvq.empirical.train.augment", watch)
+    train(dataclasses.replace(RECIPE, epochs=2, validation=0), tmp_path)
+    first, second = seen[:512], seen[512:]
+    every = Bundled().images().sum(axis=(1, 2, 3), dtype=np.int64).tolist()
+    assert sorted(first) == sorted(second) == sorted(every)
+    assert first != second
 
 
 def test_a_finished_run_is_returned_without_training(whole: Path) -> None:
