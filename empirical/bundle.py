@@ -7,7 +7,8 @@ from importlib import resources
 from pathlib import Path
 
 from pvq.empirical.atomic import write_bytes
-from pvq.empirical.record import file_hash, read_record, write_record
+from pvq.empirical.model import file_sha256
+from pvq.empirical.record import read_record, write_record
 from pvq.errors import PvqError
 
 __all__ = ["bundle_run", "bundled_path"]
@@ -45,7 +46,7 @@ def bundle_run(run: str | Path, name: str, folder: str | Path | None = None) -> 
     source = Path(run)
     target = Path(folder or str(resources.files("pvq.empirical") / "bundled"))
     record = read_record(source / "record.json")
-    if file_hash(source / record.weights) != record.weights_sha256:
+    if file_sha256(source / record.weights) != record.weights_sha256:
         raise PvqError(f"{source / record.weights} is not the file that {source / 'record.json'} describes")
     write_bytes(target / f"{name}.safetensors", (source / record.weights).read_bytes())
     write_record(target / f"{name}.json", dataclasses.replace(record, weights=f"{name}.safetensors"))

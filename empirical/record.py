@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 from pvq.empirical.atomic import write_text
 from pvq.errors import PvqError
 
-__all__ = ["EpochMetrics", "RunRecord", "file_hash", "read_record", "write_metrics", "write_record"]
+__all__ = ["EpochMetrics", "RunRecord", "read_record", "write_metrics", "write_record"]
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,6 @@ class RunRecord:
     weights_sha256: str
     seconds: float
     provenance: dict[str, Any]
-
-
-def file_hash(path: Path) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_record(path: Path, record: RunRecord) -> None:

@@ -18,11 +18,11 @@ from pvq.empirical.atomic import write_bytes
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
 from pvq.empirical.evaluate import accuracy, normalise
+from pvq.empirical.model import file_sha256
 from pvq.empirical.recipe import Recipe, read_recipe
 from pvq.empirical.record import (
     EpochMetrics,
     RunRecord,
-    file_hash,
     read_record,
     write_metrics,
     write_record,
@@ -216,7 +216,7 @@ def _conclude(run: TrainingState, folder: Path) -> RunRecord:
         test_images=count,
         parameters=sum(p.numel() for p in run.model.parameters()),
         weights=WEIGHTS,
-        weights_sha256=file_hash(folder / WEIGHTS),
+        weights_sha256=file_sha256(folder / WEIGHTS),
         seconds=sum(entry.seconds for entry in run.epochs),
         provenance=run.made,
     )

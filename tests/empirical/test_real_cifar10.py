@@ -17,9 +17,10 @@ from pvq.empirical.bundle import bundled_path
 from pvq.empirical.data.bundled import Bundled
 from pvq.empirical.data.cifar10 import BATCH, MD5, SPLITS, Cifar10, encode_batch
 from pvq.empirical.evaluate import accuracy
+from pvq.empirical.model import file_sha256
 from pvq.empirical.models.resnet_cifar import resnet_cifar
 from pvq.empirical.recipe import read_recipe, recipe_from
-from pvq.empirical.record import file_hash, read_record
+from pvq.empirical.record import read_record
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -82,7 +83,7 @@ def test_published_weights_give_their_published_accuracy() -> None:
 
 def test_the_bundled_weights_are_those_of_their_record() -> None:
     record = read_record(bundled_path("resnet20_cifar10.json"))
-    assert file_hash(bundled_path(record.weights)) == record.weights_sha256
+    assert file_sha256(bundled_path(record.weights)) == record.weights_sha256
     assert recipe_from(record.recipe) == read_recipe("resnet20-cifar10")
     assert record.recipe_hash == read_recipe("resnet20-cifar10").hash
     assert record.test_images == 10_000

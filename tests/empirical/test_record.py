@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 
@@ -11,10 +10,10 @@ import pytest
 
 from pvq.empirical.atomic import write_bytes, write_text
 from pvq.empirical.bundle import bundle_run, bundled_path
+from pvq.empirical.model import file_sha256
 from pvq.empirical.record import (
     EpochMetrics,
     RunRecord,
-    file_hash,
     read_record,
     write_metrics,
     write_record,
@@ -88,15 +87,10 @@ def test_a_file_is_replaced_and_not_written_over(tmp_path: Path) -> None:
     assert (path.read_text(), kept.read_text()) == ("new", "old")
 
 
-def test_file_hash_is_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_hash(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
-
-
 def test_a_run_is_bundled_with_its_record(tmp_path: Path) -> None:
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     write_bytes(run / "weights.safetensors", b"weights")
-    record = dataclasses.replace(RECORD, weights_sha256=file_hash(run / "weights.safetensors"))
+    record = dataclasses.replace(RECORD, weights_sha256=file_sha256(run / "weights.safetensors"))
     write_record(run / "record.json", record)
     bundle_run(run, "net", bundle)
     assert (bundle / "net.safetensors").read_bytes() == b"weights"
