@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pvq.arrays import F64, I64, Bool
+from pvq.arrays import F64, I64
 
 __all__ = ["Cuts", "Grid"]
 
@@ -59,6 +59,9 @@ class Cuts:
 class Grid:
     """The weights and their L >= 2 levels in coordinates of their own: weight i is stretched by `stretch_i`.
 
+    The cuts of one coordinate are numbered: k = 0 ... L - 2 is the lower edge of levels k and k + 1, then
+    come `top` (y <= highest level), `bottom` (y >= lowest level) and `upper`, the upper edge.
+
     Parameters
     ----------
     w : (n,) stretched weights
@@ -69,6 +72,21 @@ class Grid:
     w: F64
     levels: F64
     stretch: F64
+
+    @property
+    def top(self) -> int:
+        """Number of the cut y <= highest level."""
+        return len(self.levels) - 1
+
+    @property
+    def bottom(self) -> int:
+        """Number of the cut y >= lowest level."""
+        return len(self.levels)
+
+    @property
+    def upper(self) -> int:
+        """Number of the upper edge."""
+        return len(self.levels) + 1
 
     @property
     def low(self) -> F64:
@@ -85,31 +103,18 @@ class Grid:
         position = np.searchsorted(self.levels, y / self.stretch, side="right") - 1
         return np.clip(position, 0, len(self.levels) - 2)
 
-    def gap(self) -> F64:
-        """Width of the cell of each weight."""
-        k = self.cell(self.w)
-        return (self.levels[k + 1] - self.levels[k]) * self.stretch
+    def width(self, k: I64) -> F64:
+        """Distance of levels k and k + 1 at each coordinate, k of shape (n,)."""
+        return np.asarray((self.levels[k + 1] - self.levels[k]) * self.stretch)
 
-    def lower_edges(self, index: I64, k: I64) -> Cuts:
-        """Return (y - level k)(y - level k+1) >= 0 at the given coordinates."""
-        w, r = self.w[index], self.stretch[index]
+    def cuts(self, index: I64, number: I64) -> Cuts:
+        """Return the cuts with the given numbers at the given coordinates."""
+        w, low, high, r = self.w[index], self.low[index], self.high[index], self.stretch[index]
+        k = np.minimum(number, len(self.levels) - 2)
         a, b = self.levels[k] * r, self.levels[k + 1] * r
-        return Cuts(index, np.ones(len(index)), a + b - 2.0 * w, (w - a) * (b - w))
-
-    def below_top(self, where: Bool) -> Cuts:
-        """Return y <= highest level."""
-        index = np.flatnonzero(where)
+        kinds = [number < self.top, number == self.top, number == self.bottom]
         one = np.ones(len(index))
-        return Cuts(index, 0.0 * one, one, (self.w - self.high)[index])
-
-    def above_bottom(self, where: Bool) -> Cuts:
-        """Return y >= lowest level."""
-        index = np.flatnonzero(where)
-        one = np.ones(len(index))
-        return Cuts(index, 0.0 * one, -one, (self.low - self.w)[index])
-
-    def upper_edges(self, where: Bool) -> Cuts:
-        """Return (y - lowest level)(highest level - y) >= 0."""
-        index = np.flatnonzero(where)
-        w, low, high = self.w[index], self.low[index], self.high[index]
-        return Cuts(index, -np.ones(len(index)), 2.0 * w - low - high, -(w - low) * (high - w))
+        alpha = np.select(kinds, [one, 0.0 * one, 0.0 * one], -one)
+        beta = np.select(kinds, [a + b - 2.0 * w, one, -one], 2.0 * w - low - high)
+        rho = np.select(kinds, [(w - a) * (b - w), w - high, low - w], -(w - low) * (high - w))
+        return Cuts(index, alpha, beta, rho)

@@ -16,15 +16,15 @@ from pvq.solvers.problem import LayerProblem
 from pvq.solvers.rounding import proves_psd
 from pvq.solvers.solver import CLAIM_SLACK, Limits
 
-from .cuts import Cuts, Grid
+from .cuts import Grid
+from .hull_cuts import HullCuts
 from .path import Path
 from .prepared import Prepared, prepare
 
 __all__ = ["FiniteDual"]
 
-ROUNDS_AT = 1.0  # relative gap at which broken cuts are looked for: later ones cost more steps to centre
-HANDED_OVER = 0.2  # share of a weight's multiplier that its new cut starts with
-VIOLATED = 0.02  # in widths of the weight's cell
+LOOK_AT = (1.0, 0.2, 0.05)  # relative gaps; cuts added later cost more steps to centre
+UPPER_SHARE = 0.3  # of a lower edge's multiplier, for the upper edge at the start
 NEGLIGIBLE = 1e-7  # of the error of plain rounding: a bound below that is not worth more steps
 NOISE = 1e-16  # per weight, in squared level distances: below it floating point does not see the bound
 
@@ -71,37 +71,22 @@ class FiniteDual:
         return Grid(self.problem.w[prepared.alive] * stretch, levels, stretch), scale
 
     def _follow(self, prepared: Prepared, grid: Grid, limits: Limits, floor: float) -> tuple[Path, Status]:
-        cuts, x = self._start(prepared, grid)
-        path = Path.start(prepared.A, cuts, x, limits.clock(), limits.seed)
+        """Follow the path, for the hull with a look for broken cuts at a few gaps on the way."""
+        hull, d = HullCuts(grid), 0.9 * prepared.centre
+        cuts, x = hull.nearest_edges(), d
         if self.hull:
-            status = path.follow(max(ROUNDS_AT, limits.tolerance), floor)
-            if status is not Status.BOUND:
+            ends = hull.ends()
+            x = np.concatenate([d, hull.start(ends, d) * np.where(ends.alpha < 0, UPPER_SHARE, 1.0)])
+            cuts += ends
+        path = Path.start(prepared.A, cuts, x, limits.clock(), limits.seed)
+        for gap in (gap for gap in LOOK_AT if self.hull and gap > limits.tolerance):
+            status = path.follow(gap, floor)
+            if status is not Status.BOUND or path.gap < floor:
                 return path, status
-            extra = _violated(grid, grid.w + path.point.u)
+            extra = hull.broken(path.point.u, path.second_moment())
             if len(extra):
-                path.extend(extra, *self._hand_over(path, extra, grid))
+                path.extend(extra, *hull.hand_over(path.cuts, path.point.x, extra))
         return path, path.follow(limits.tolerance, floor)
-
-    def _start(self, prepared: Prepared, grid: Grid) -> tuple[Cuts, F64]:
-        """Return the first cuts with multipliers near the analytic centre."""
-        everywhere = np.arange(len(grid.w))
-        cuts = grid.lower_edges(everywhere, grid.cell(grid.w))
-        d = 0.9 * prepared.centre
-        if not self.hull:
-            return cuts, d
-        gap = grid.gap()
-        boxes = grid.below_top(grid.w > grid.high - gap) + grid.above_bottom(grid.w < grid.low + gap)
-        outside = grid.upper_edges((grid.w > grid.high) | (grid.w < grid.low))
-        x = [d, _like(boxes, d, grid), 0.3 * _like(outside, d, grid)]
-        return cuts + boxes + outside, np.concatenate(x)
-
-    def _hand_over(self, path: Path, extra: Cuts, grid: Grid) -> tuple[F64, F64]:
-        """Return multipliers of the old and new cuts; new edges take theirs from the first, so D stays."""
-        n = len(grid.w)
-        new = HANDED_OVER * _like(extra, path.point.x[:n], grid)
-        old = path.point.x.copy()
-        old[:n] -= extra.diagonal(new, n)
-        return old, new
 
     def _certificate(self, prepared: Prepared, D: F64, tangents: Iterable[F64]) -> FiniteCertificate:
         """Return the better certificate; the diagonal gives up as much as a proof about H itself needs."""
@@ -133,20 +118,3 @@ class FiniteDual:
         x = self.feasible.nearest(self.problem.w)
         u = (x - self.problem.w)[prepared.alive]
         return Outcome(Status.BOUND, x, self._certificate(prepared, np.zeros(len(u)), [u]), 0)
-
-
-def _like(cuts: Cuts, d: F64, grid: Grid) -> F64:
-    """Return multipliers that weigh as much as the lower edges' d: times a length where alpha is 0."""
-    return d[cuts.index] * np.where(cuts.alpha == 0, grid.gap()[cuts.index], 1.0)
-
-
-def _violated(grid: Grid, y: F64) -> Cuts:
-    """Return the cuts that y, outside the cell of w or outside the grid, breaks."""
-    k, slack = grid.cell(grid.w), VIOLATED * grid.gap()
-    lower, upper = grid.levels[k] * grid.stretch, grid.levels[k + 1] * grid.stretch
-    down = np.flatnonzero((y < lower - slack) & (k > 0))
-    up = np.flatnonzero((y > upper + slack) & (k < len(grid.levels) - 2))
-    edges = grid.lower_edges(down, k[down] - 1) + grid.lower_edges(up, k[up] + 1)
-    high = (y > grid.high + slack) & (grid.w <= grid.high - grid.gap())
-    low = (y < grid.low - slack) & (grid.w >= grid.low + grid.gap())
-    return edges + grid.below_top(high) + grid.above_bottom(low)

@@ -23,6 +23,8 @@ def cholesky(A: F64) -> F64 | None:
 
 def inverse(L: F64) -> F64:
     """Return the symmetric inverse of LL'."""
+    if L.size == 0:
+        return L
     lower = np.tril(lapack.dpotri(L, lower=1)[0])
     return np.asarray(lower + np.tril(lower, -1).T)
 

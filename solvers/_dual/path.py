@@ -108,6 +108,10 @@ class Path:
                 return Status.BOUND
         return Status.ITERATION_LIMIT
 
+    def second_moment(self) -> F64:
+        """Return the primal's E u_i^2 = u_i^2 + mu Z_ii on the path, (n,)."""
+        return np.asarray(self.point.u**2 + self.mu * np.diagonal(inverse(self.point.factor)))
+
     def extend(self, extra: Cuts, old: F64, new: F64) -> None:
         """Add cuts with multipliers `new`, the others changed to `old`, unless that is infeasible."""
         cuts = self.cuts + extra
