@@ -55,7 +55,7 @@ def provenance(**settings: Any) -> dict[str, Any]:
         "versions": versions(),
         "git": git_hash(),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": platform.system(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
     }

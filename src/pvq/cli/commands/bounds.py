@@ -15,7 +15,17 @@ __all__ = ["command"]
 
 AT_LEAST_ONE = Parameter(validator=Number(gte=1))
 NOT_NEGATIVE = Parameter(validator=Number(gte=0))
-HIDDEN = ("rows_total", "quant_method", "prune_method", "dead_inputs")
+HIDDEN = (
+    "kind",
+    "rows_total",
+    "quant_method",
+    "prune_method",
+    "quant_nearest_snr_db",
+    "prune_magnitude_snr_db",
+    "quant_set",
+    "prune_set",
+    "dead_inputs",
+)
 
 
 def command(
