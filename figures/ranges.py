@@ -56,7 +56,7 @@ def draw_ranges(rows: Sequence[BoundRow], layers: Sequence[str], axes: Axes) -> 
     for row in rows:
         for camp, offset in CAMPS.items():
             _draw_camp(getattr(row, camp), lines[row.layer] + offset, COLOURS[camp], axes)
-        if row.camp == "failed" or not _shown(row):
+        if not _shown(row):
             _note("no result", 0.5, lines[row.layer], COLOURS["grey"], axes)
     for line in range(1, len(layers), 2):
         axes.axhspan(line - 0.5, line + 0.5, color=BAND, linewidth=0, zorder=0)

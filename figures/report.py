@@ -68,6 +68,7 @@ def _words(run: BoundRun) -> dict[str, Any]:
             for bits, rows in zip(run.bits, widths, strict=True)
         ],
         "verdicts": VERDICTS,
+        "likely": _find(run.manifest, "likely"),
         "origin": list(_flat(run.manifest)),
         "sampled": any(row.rows and row.rows_total and row.rows < row.rows_total for row in run.rows),
     }
@@ -141,9 +142,9 @@ def _find(tree: Any, key: str) -> Any:
 
 
 def _flat(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
-    """Yield each leaf of a nested mapping with its path; lists are written on one line."""
+    """Yield each leaf of a nested mapping that says anything, with its path; a list is one line."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{path}{key} / ")
-        else:
+        elif value is not None and value != "":
             yield f"{path}{key}", ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -6,10 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pvq.errors import PvqError
+from pvq.errors import MissingExtra, PvqError
 
 __all__ = ["BoundRow", "BoundRun", "Camp", "read_run"]
 
@@ -72,6 +73,11 @@ class BoundRow:
         return (self.n or 0) * (self.rows_total or self.rows or 0)
 
     @property
+    def bounded_weights(self) -> float:
+        """Number of weights in the rows that were bounded; 0 if unknown."""
+        return (self.n or 0) * (self.rows or 0)
+
+    @property
     def camp(self) -> str:
         """``quantize``, ``prune``, ``open``, or ``failed`` where the row carries no verdict."""
         word = self.verdict.partition(" ")[0]
@@ -115,7 +121,7 @@ class BoundRun:
 
 
 def read_run(run_dir: str | Path) -> BoundRun:
-    """Return the run stored in `run_dir`: bounds.json, else bounds.parquet, and manifest.json.
+    """Return the run stored in `run_dir`: bounds.parquet or bounds.json, and manifest.json.
 
     Raises
     ------
@@ -129,17 +135,28 @@ def read_run(run_dir: str | Path) -> BoundRun:
 
 
 def _read_rows(folder: Path) -> list[dict[str, Any]]:
-    if (folder / "bounds.json").exists():
-        rows = _read_json(folder / "bounds.json")
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise PvqError(f"{folder / 'bounds.json'} must hold a JSON array of objects")
-        return rows
-    if (folder / "bounds.parquet").exists():
-        from pyarrow import parquet
+    """Read the parquet table where it can be read, since JSON has no infinity, else the JSON rows."""
+    table, text = folder / "bounds.parquet", folder / "bounds.json"
+    if table.exists() and (find_spec("pyarrow") is not None or not text.exists()):
+        return _read_parquet(table)
+    if not text.exists():
+        raise PvqError(f"{folder} must hold bounds.json or bounds.parquet, found neither")
+    rows = _read_json(text)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise PvqError(f"{text} must hold a JSON array of objects")
+    return rows
 
-        table: list[dict[str, Any]] = parquet.read_table(folder / "bounds.parquet").to_pylist()
-        return table
-    raise PvqError(f"{folder} must hold bounds.json or bounds.parquet, found neither")
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as error:
+        raise MissingExtra("pyarrow", "figures") from error
+    try:
+        rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
+    except (OSError, ArrowException) as error:
+        raise PvqError(f"{path} cannot be read: {error}") from error
+    return rows
 
 
 def _read_json(path: Path) -> Any:

@@ -57,7 +57,7 @@ def kind(verdict: str) -> str:
     >>> kind("quantize (proved)")
     'quantize-proved'
     """
-    return re.sub(r"[^a-z]+", "-", verdict.lower()).strip("-") or "no-result"
+    return re.sub(r"[^a-z]+", "-", verdict.lower()).strip("-") or "no-verdict"
 
 
 def short(name: str, most: int = 34) -> str:

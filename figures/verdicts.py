@@ -10,7 +10,14 @@ from pvq.figures.run import BoundRow, BoundRun
 
 __all__ = ["VERDICTS", "Coverage", "advice", "coverage", "tally"]
 
-VERDICTS = ("quantize (proved)", "quantize (likely)", "open", "prune (likely)", "prune (proved)", "no result")
+VERDICTS = (
+    "quantize (proved)",
+    "quantize (likely)",
+    "open",
+    "prune (likely)",
+    "prune (proved)",
+    "no verdict",
+)
 _ORDERS = {"quantize": "Quantize", "prune": "Prune"}
 _NAMED = 4  # layers named in a sentence; the table names them all
 
@@ -22,13 +29,15 @@ class Coverage:
     Parameters
     ----------
     proved, total : numbers of rows
-    proved_weights, total_weights : numbers of weights in them
+    proved_weights, total_weights : numbers of weights of the layers they speak of
+    bounded_weights : numbers of weights in the output channels that were bounded, a sample or all
     """
 
     proved: int
     total: int
     proved_weights: float
     total_weights: float
+    bounded_weights: float
 
     @property
     def share(self) -> float:
@@ -40,6 +49,11 @@ class Coverage:
         """Share of the weights, in [0, 1]; None if no row tells its number of weights."""
         return self.proved_weights / self.total_weights if self.total_weights else None
 
+    @property
+    def bounded_share(self) -> float | None:
+        """Share of the weights in the output channels that were bounded; None if unknown."""
+        return self.bounded_weights / self.total_weights if self.total_weights else None
+
 
 def coverage(rows: Sequence[BoundRow]) -> Coverage:
     """Return what share of `rows` is proved.
@@ -50,12 +64,13 @@ def coverage(rows: Sequence[BoundRow]) -> Coverage:
     (0.5, 0.25)
     """
     proved = [row for row in rows if row.proved]
-    return Coverage(len(proved), len(rows), sum(r.weights for r in proved), sum(r.weights for r in rows))
+    weights, of_proved = sum(row.weights for row in rows), sum(row.weights for row in proved)
+    return Coverage(len(proved), len(rows), of_proved, weights, sum(row.bounded_weights for row in rows))
 
 
 def tally(rows: Sequence[BoundRow]) -> dict[str, int]:
     """Return the number of rows with each verdict that occurs, in the order of `VERDICTS`."""
-    counts = Counter("no result" if row.camp == "failed" else row.verdict for row in rows)
+    counts = Counter("no verdict" if row.camp == "failed" else row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
 
 
@@ -76,9 +91,9 @@ def advice(run: BoundRun, bits: float) -> str:
                 return f"{order} every layer ({_how_sure(sides[camp])})."
     sentences = [f"{order} {_naming(sides[camp], rows)}." for camp, order in _ORDERS.items() if sides[camp]]
     if sides["open"]:
-        sentences.append(f"Open: {_list(sides['open'])}; nothing found so far puts either ahead.")
+        sentences.append(f"Open: {_list(sides['open'])}; neither is clearly ahead.")
     if sides["failed"]:
-        sentences.append(f"No result: {_list(sides['failed'])}; the table says why.")
+        sentences.append(f"No verdict: {_list(sides['failed'])}; the table says why.")
     return " ".join(sentences)
 
 

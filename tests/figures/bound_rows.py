@@ -43,6 +43,9 @@ def write(folder: Path, rows: list[dict[str, Any]], manifest: Any = None) -> Pat
     """Write bounds.json and manifest.json; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "bounds.json").write_text(json.dumps(rows))
-    made = {"model": "toy", "provenance": {"git": "abc", "settings": {"seed": 7, "bits": [2, 4]}}}
+    made = {
+        "model": "toy",
+        "provenance": {"git": "abc", "settings": {"seed": 7, "bits": [2, 4], "limit": None}},
+    }
     (folder / "manifest.json").write_text(json.dumps(made if manifest is None else manifest))
     return folder

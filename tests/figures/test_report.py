@@ -116,11 +116,14 @@ def test_a_field_that_the_page_does_not_know_is_kept(page: Page) -> None:
 def test_sampling_is_told(rows_total: int, words: str, tmp_path: Path) -> None:
     text = Page(write_report(write(tmp_path, [row(rows=4, rows_total=rows_total)])).read_text()).words
     assert words in text
+    assert ("Rows are sampled: a proof speaks of the rows bounded, 25 % of the weights" in text) is (
+        rows_total == 16
+    )
 
 
 def test_a_run_of_which_nothing_succeeded_is_reported(tmp_path: Path) -> None:
     path = write_report(write(tmp_path, [failed("a", "dead"), failed("b", "constant")]))
-    assert "No result: a, b" in Page(path.read_text()).words
+    assert "No verdict: a, b" in Page(path.read_text()).words
 
 
 def test_pictures_stand_beside_the_page(tmp_path: Path) -> None:

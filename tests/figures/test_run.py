@@ -27,8 +27,15 @@ def test_parquet_reads_like_json(tmp_path: Path) -> None:
     rows = [row("a"), row("b", verdict=None, quant_snr_at_most_db=None)]
     from_json = read_run(write(tmp_path, rows))
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "bounds.parquet")
+    assert read_run(tmp_path) == from_json
     (tmp_path / "bounds.json").unlink()
     assert read_run(tmp_path) == from_json
+
+
+def test_a_damaged_table_is_refused_in_one_line(tmp_path: Path) -> None:
+    (write(tmp_path, [row()]) / "bounds.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(PvqError, match="cannot be read"):
+        read_run(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,9 @@ from pvq.figures.verdicts import advice, coverage, tally
 
 
 def rows(*verdicts: str) -> tuple[BoundRow, ...]:
-    return tuple(BoundRow(f"l{i}", 4, verdict, n=10, rows_total=i + 1) for i, verdict in enumerate(verdicts))
+    return tuple(
+        BoundRow(f"l{i}", 4, verdict, n=10, rows=1, rows_total=i + 1) for i, verdict in enumerate(verdicts)
+    )
 
 
 @pytest.mark.parametrize(
@@ -17,10 +19,10 @@ def rows(*verdicts: str) -> tuple[BoundRow, ...]:
         (["prune (likely)"] * 2, "Prune every layer (likely, not proved)."),
         (["prune (proved)", "prune (likely)"], "Prune every layer (proved for 1, likely for 1)."),
         (["quantize (proved)"], "Quantize l0 (proved)."),
-        (["open"], "Open: l0; nothing found so far puts either ahead."),
+        (["open"], "Open: l0; neither is clearly ahead."),
         (
             ["", "open"],
-            "Open: l1; nothing found so far puts either ahead. No result: l0; the table says why.",
+            "Open: l1; neither is clearly ahead. No verdict: l0; the table says why.",
         ),
         (
             ["quantize (proved)"] * 7 + ["prune (likely)"],
@@ -44,7 +46,7 @@ def test_advice_speaks_of_one_bit_width() -> None:
 
 def test_coverage_counts_rows_and_weights() -> None:
     found = coverage(rows("quantize (proved)", "open", "prune (proved)", ""))
-    assert (found.share, found.weight_share) == (0.5, 0.4)
+    assert (found.share, found.weight_share, found.bounded_share) == (0.5, 0.4, 0.4)
 
 
 def test_coverage_by_weights_is_unknown_where_no_weights_are() -> None:
@@ -53,4 +55,4 @@ def test_coverage_by_weights_is_unknown_where_no_weights_are() -> None:
 
 def test_tally_counts_every_row_once() -> None:
     counts = tally(rows("open", "", "prune (proved)", "open"))
-    assert counts == {"open": 2, "prune (proved)": 1, "no result": 1}
+    assert counts == {"open": 2, "prune (proved)": 1, "no verdict": 1}
