@@ -168,7 +168,8 @@ def gram_matrices(
     if not stored:
         raise ValueError("batches must not be empty, got none")
     found: dict[str, LayerGram] = {}
-    for group in _passes(weights, memory_bytes):
+    sizes = {name: _gram_bytes(module, name, weight) for name, weight in weights.items()}
+    for group in _passes(sizes, memory_bytes):
         found |= _one_pass(module, {name: weights[name] for name in group}, stored)
     return found
 
@@ -184,12 +185,11 @@ def _weights_of(module: nn.Module, names: Iterable[str]) -> dict[str, Tensor]:
     return found
 
 
-def _passes(weights: Mapping[str, Tensor], memory_bytes: int) -> Iterator[list[str]]:
+def _passes(sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[str]]:
     """Split the layers, in order, so that the sums of each part fit."""
     part: list[str] = []
     used = 0
-    for name, weight in weights.items():
-        size = _gram_bytes(weight)
+    for name, size in sizes.items():
         if part and used + size > memory_bytes:
             yield part
             part, used = [], 0
@@ -199,11 +199,10 @@ def _passes(weights: Mapping[str, Tensor], memory_bytes: int) -> Iterator[list[s
         yield part
 
 
-def _gram_bytes(weight: Tensor) -> int:
-    """Return an upper bound: as many groups as rows only if the layer is depthwise."""
-    n = weight.shape[1:].numel()
-    groups = weight.shape[0] if weight.ndim > 2 and weight.shape[1] == 1 else 1
-    return 8 * n * n * groups
+def _gram_bytes(module: nn.Module, name: str, weight: Tensor) -> int:
+    """Return the size of the layer's Gram matrices, one of n x n float64 per group."""
+    owner = dict(module.named_modules()).get(name)
+    return 8 * weight.shape[1:].numel() ** 2 * int(getattr(owner, "groups", 1))
 
 
 def _one_pass(

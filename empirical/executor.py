@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -33,7 +35,7 @@ class Done:
 class Executor(Protocol):
     """Runs a function on every item; the function keeps its own results."""
 
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Iterator[Done]:
+    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
         """Yield one `Done` an item, as they end, in any order; a failure ends its own item only."""
         ...
 
@@ -42,7 +44,7 @@ class Executor(Protocol):
 class Serial:
     """One item after the other, here."""
 
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Iterator[Done]:
+    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
         """Yield the items as they end, in order."""
         for index, item in enumerate(items):
             yield Done(index, _attempt(function, item))
@@ -63,11 +65,11 @@ class Processes:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Iterator[Done]:
+    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
         """Yield the items as they end; an interrupt drops what has not begun and lets the rest end."""
         context = multiprocessing.get_context("spawn")  # forking a process with threads in it can hang
         workers = min(self.workers, max(1, len(items)))
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_ignore_interrupt)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
         try:
             futures = {pool.submit(_attempt, function, item): index for index, item in enumerate(items)}
             for future in as_completed(futures):
@@ -76,9 +78,20 @@ class Processes:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that hands out the work."""
+def _obey_parent() -> None:
+    """Leave Ctrl-C, which a terminal sends to all processes, to the parent, and end when the parent is gone.
+
+    A worker whose parent was killed would otherwise wait for work for ever: it holds both ends of the queue.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _attempt(function: Callable[[T], None], item: T) -> str:

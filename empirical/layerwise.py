@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -124,13 +125,14 @@ def _solve(
     done = len(tasks) - len(open_)
     if progress:
         progress(done, len(tasks), "")
-    for ended in executor.run(folder.run, open_):
-        task = open_[ended.index]
-        done += 1
-        if ended.failure:
-            failures[task.key] = ended.failure
-        if progress:
-            progress(done, len(tasks), task.label)
+    with closing(executor.run(folder.run, open_)) as endings:  # closed at once if interrupted
+        for ended in endings:
+            task = open_[ended.index]
+            done += 1
+            if ended.failure:
+                failures[task.key] = ended.failure
+            if progress:
+                progress(done, len(tasks), task.label)
     return failures
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import operator
 import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +49,35 @@ def test_one_worker_is_this_process_and_none_is_refused() -> None:
 
 def test_nothing_to_do_is_done() -> None:
     assert list(Processes(2).run(leave_mark, [])) == []
+
+
+ENDLESS = """
+import time
+from pvq.empirical.executor import Processes
+if __name__ == "__main__":
+    list(Processes(1).run(time.sleep, [0.0, 600.0]))
+"""
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def _wait_for(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not happened():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="data: needs the process table of Linux")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "endless.py"
+    script.write_text(ENDLESS)
+    parent = subprocess.Popen([sys.executable, str(script)])
+    _wait_for(lambda: len(_children(parent.pid)) >= 2)  # the worker and the tracker of shared resources
+    workers = _children(parent.pid)
+    parent.kill()
+    parent.wait()
+    _wait_for(lambda: not any(Path(f"/proc/{worker}/stat").exists() for worker in workers))
