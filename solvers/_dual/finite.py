@@ -23,7 +23,7 @@ from .prepared import Prepared, prepare
 
 __all__ = ["FiniteDual"]
 
-LOOK_AT = (1.0, 0.2, 0.05)  # relative gaps; cuts added later cost more steps to centre
+LOOK_AT = 1.0  # relative gap; looking again later costs steps to centre and adds less than a thousandth
 UPPER_SHARE = 0.3  # of a lower edge's multiplier, for the upper edge at the start
 NEGLIGIBLE = 1e-7  # of the error of plain rounding: a bound below that is not worth more steps
 NOISE = 1e-16  # per weight, in squared level distances: below it floating point does not see the bound
@@ -71,7 +71,7 @@ class FiniteDual:
         return Grid(self.problem.w[prepared.alive] * stretch, levels, stretch), scale
 
     def _follow(self, prepared: Prepared, grid: Grid, limits: Limits, floor: float) -> tuple[Path, Status]:
-        """Follow the path, for the hull with a look for broken cuts at a few gaps on the way."""
+        """Follow the path, for the hull with one look for broken cuts on the way."""
         hull, d = HullCuts(grid), 0.9 * prepared.centre
         cuts, x = hull.nearest_edges(), d
         if self.hull:
@@ -79,8 +79,8 @@ class FiniteDual:
             x = np.concatenate([d, hull.start(ends, d) * np.where(ends.alpha < 0, UPPER_SHARE, 1.0)])
             cuts += ends
         path = Path.start(prepared.A, cuts, x, limits.clock(), limits.seed)
-        for gap in (gap for gap in LOOK_AT if self.hull and gap > limits.tolerance):
-            status = path.follow(gap, floor)
+        if self.hull:
+            status = path.follow(LOOK_AT, floor)
             if status is not Status.BOUND or path.gap < floor:
                 return path, status
             extra = hull.broken(path.point.u, path.second_moment())
