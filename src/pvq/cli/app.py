@@ -21,7 +21,13 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 a certificate was rejected, 130 interru
 
 def build_app() -> App:
     """Return the root command with one sub-command per file of `pvq.cli.commands`."""
-    app = App(name="pvq", help=HELP, version=pvq.__version__, help_format="markdown")
+    app = App(
+        name="pvq",
+        help=HELP,
+        version=pvq.__version__,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,
+    )
     commands = importlib.import_module(f"{cli.__name__}.commands")
     for module in pkgutil.iter_modules(commands.__path__):
         function = importlib.import_module(f"{commands.__name__}.{module.name}").command

@@ -20,7 +20,7 @@ KINDS = {
     "sets": "pvq.solvers.feasible:SETS",
     "solvers": "pvq.solvers.solver:SOLVERS",
     "models": "pvq.empirical.models_zoo:MODELS",
-    "architectures": "pvq.empirical.models:ARCHITECTURES",
+    "architectures": "pvq.empirical.architecture:ARCHITECTURES",
     "datasets": "pvq.empirical.dataset:DATASETS",
     "figures": "pvq.figures.figure:FIGURES",
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from pvq.cli.options import Json, Output
-from pvq.cli.output import emit, progress_bar
+from pvq.cli.output import emit
 
 __all__ = ["command"]
 
@@ -36,9 +36,10 @@ def command(
     json
         Print the run's row as one JSON array on stdout.
     """
+    from pvq.empirical.progress import show_progress
     from pvq.empirical.train import train_rows
 
     folder = output or Path("runs") / Path(recipe).stem
-    with progress_bar("train") as progress:
+    with show_progress() as progress:
         rows = train_rows(recipe, folder, resume=resume, progress=progress)
     emit(rows, json)
