@@ -36,6 +36,8 @@ def awkward() -> list[dict[str, Any]]:
         failed("broken", "weights hold 3 NaN value(s)"),
         row("layer/1", note=float("nan"), rows=None, seconds=None),
         row("layer 1", quant_method="gptq"),
+        row("fc", 3),
+        row("fc", 8),  # a fourth width: the second picture
     ]
 
 
