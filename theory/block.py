@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -98,9 +99,9 @@ def block_error(law: WeightDistribution, fmt: BlockFormat) -> float:
 
     *A continuous scale.* Given M = m, one weight is +m or -m and the others follow the law within [-m, m]:
     the error is e(m) + (B - 1) T(m; s(m)) / G(m). It is integrated over U = G(M)^B, uniform on (0, 1), by
-    the trapezoidal rule in log(U / (1 - U)), which converges exponentially for smooth laws; an atom at the
-    end of the support, as of a clipped law, is taken exactly, as a jump. (Atoms elsewhere are not: for given
-    weights ask `block_snr_db` directly.)
+    the trapezoidal rule in the log odds of U, which converges exponentially for smooth laws, apart on either
+    side of the law's `breakpoints`. An atom at the end of the support, as of a clipped law, is taken exactly,
+    as a jump. (Atoms elsewhere are not: for given weights ask `block_snr_db` directly.)
 
     Raises
     ------
@@ -127,16 +128,24 @@ def _in_jumps(law: WeightDistribution, fmt: BlockFormat, jumps: F64) -> float:
 
 def _continuous(law: WeightDistribution, fmt: BlockFormat) -> float:
     inside, from_atom = _end_atom(law, fmt)
-    z = np.arange(-36.0, 30.0, LOG_ODDS_STEP)  # U = inside^B / (1 + exp(-z))
-    weight = inside**fmt.block * LOG_ODDS_STEP / (2 + 2 * np.cosh(z))
-    beyond = -np.expm1(np.log(inside) - np.logaddexp(0.0, -z) / fmt.block)  # 1 - U^(1/B)
-    m = _magnitude_quantile(law, beyond)
+    bends = np.abs(np.array(getattr(law, "breakpoints", ()), dtype=float))
+    shares = np.minimum(_mass(law, bends), inside) ** fmt.block
+    ends = np.unique([0.0, *shares, inside**fmt.block])
+    return sum(_over(law, fmt, *piece) for piece in pairwise(ends) if np.ptp(piece) > 1e-14) + from_atom
+
+
+def _over(law: WeightDistribution, fmt: BlockFormat, low: float, high: float) -> float:
+    """Return the integral of a block's error over U = G(M)^B from `low` to `high`."""
+    z = np.arange(-36.0, 30.0, LOG_ODDS_STEP)
+    weight = (high - low) * LOG_ODDS_STEP / (2 + 2 * np.cosh(z))
+    missing = np.minimum((1 - high) + (high - low) / (1 + np.exp(z)), 1 - 2.0**-53)  # 1 - U
+    m = _magnitude_quantile(law, -np.expm1(np.log1p(-missing) / fmt.block))
     weight, m = weight[m > 0], m[m > 0]
     scale = fmt.scale(m)
     others = (fmt.block - 1) * _error(law, fmt.levels, scale, m) / _mass(law, m)
     positive = _share_positive(law, m)
     largest = positive * _rounding_error(fmt, scale, m) + (1 - positive) * _rounding_error(fmt, scale, -m)
-    return float(weight @ (others + largest)) + from_atom
+    return float(weight @ (others + largest))
 
 
 def _end_atom(law: WeightDistribution, fmt: BlockFormat) -> tuple[float, float]:

@@ -50,9 +50,9 @@ def rate_distortion(law: WeightDistribution, bits: float, tolerance: float = 3e-
     second moment of the law in each cell. Two channels may share the time.
 
     *Lower end*: Csiszar's dual, D(R) >= (E ln lambda(X) - R ln 2) / beta for every lambda > 0 with
-    c(y) = E lambda(X) exp(-beta (X - y)^2) <= 1 at all real y. lambda is constant on cells; the integrals over
-    cells are bounded by Taylor's formula with the largest curvature, and since c'' >= -2 beta c, the maximum
-    between points of a twice finer grid exceeds that on them at most by 1 / cos(spacing sqrt(beta / 8)).
+    c(y) = E lambda(X) exp(-beta (X - y)^2) <= 1 at all real y. lambda is constant on cells; the integrals
+    over cells are bounded by Taylor's formula with the largest curvature, and since c'' >= -2 beta c, the
+    maximum between points of a twice finer grid exceeds theirs at most by 1 / cos(spacing sqrt(beta / 8)).
 
     Parameters
     ----------

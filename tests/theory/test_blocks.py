@@ -46,6 +46,27 @@ def test_quadrature_agrees_with_draws(name: str, spec: str) -> None:
     assert block_error(law, fmt) == pytest.approx(errors.mean(), abs=5 * errors.std() / np.sqrt(errors.size))
 
 
+class Lopsided:
+    """Levels that represent +amax and not -amax."""
+
+    block = 4
+    bits = 2.0
+    levels = np.array([-0.5, 0.0, 1.0])
+
+    def scale(self, amax: np.ndarray) -> np.ndarray:
+        return amax
+
+    def jumps(self) -> None:
+        return None
+
+
+def test_the_sign_of_the_largest_weight_counts() -> None:
+    law, fmt = DISTRIBUTIONS.build("uniform[-2,3]"), Lopsided()
+    w = law.sample(np.random.default_rng(7), 400_000).reshape(-1, 4)
+    errors = ((w - quantize_blocks(w, fmt)) ** 2).mean(axis=1)
+    assert block_error(law, fmt) == pytest.approx(errors.mean(), abs=5 * errors.std() / np.sqrt(errors.size))
+
+
 @pytest.mark.parametrize("spec", PUBLISHED)
 def test_a_block_of_one_weight(spec: str) -> None:
     """The weight is its own maximum: absmax formats lose nothing, others what the scale costs."""
