@@ -52,7 +52,9 @@ def variance(law: WeightDistribution) -> float:
 
 
 def kurtosis(law: WeightDistribution) -> float:
-    """Return Pearson's kurtosis E(X - m)^4 / (E(X - m)^2)^2, 3 for a Gaussian; inf where it does not exist.
+    """Return Pearson's kurtosis E(X - m)^4 / (E(X - m)^2)^2, 3 for a Gaussian.
+
+    It is inf where the fourth moment is, and nan where the law is constant (up to rounding of the moments).
 
     >>> from pvq.theory.distributions.gaussian import Gaussian
     >>> round(kurtosis(Gaussian()), 12)
@@ -61,8 +63,11 @@ def kurtosis(law: WeightDistribution) -> float:
     m1, m2, m3, m4 = (_moment(law, order) for order in (1, 2, 3, 4))
     if not np.isfinite(m4):
         return float("inf")
+    spread = m2 - m1 * m1
+    if spread <= 1e-14 * m2:
+        return float("nan")
     fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
-    return fourth / (m2 - m1 * m1) ** 2
+    return fourth / spread**2
 
 
 def _moment(law: WeightDistribution, order: int) -> float:

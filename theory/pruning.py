@@ -15,7 +15,7 @@ from pvq.theory.snr import pruning_error, signal_power, snr_db
 
 __all__ = ["corrected_density", "n_of_m_error", "n_of_m_snr", "natural_sparsity"]
 
-_PIECES = 16  # of (0, 1), shrinking towards both ends, where powers and logarithms stand
+_PIECES = 8  # of (0, 1), shrinking towards both ends, where powers and logarithms stand
 
 
 def n_of_m_error(law: WeightDistribution, n: int, m: int) -> float:
@@ -52,7 +52,7 @@ def n_of_m_error(law: WeightDistribution, n: int, m: int) -> float:
         return np.asarray(errors * np.exp(logs))
 
     ends = _graded_ends()
-    return float(integrate(integrand, ends[:-1], ends[1:], rtol=1e-6).sum())
+    return float(integrate(integrand, ends[:-1], ends[1:], rtol=1e-8).sum())
 
 
 def _graded_ends() -> F64:

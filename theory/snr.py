@@ -23,7 +23,8 @@ __all__ = [
     "snr_db",
 ]
 
-_ZERO, _INF = np.asarray(0.0), np.asarray(np.inf)
+_INF = np.asarray(np.inf)
+_ROUNDING = 2e-13  # of probabilities that meet in a threshold
 
 
 def signal_power(law: WeightDistribution) -> float:
@@ -101,9 +102,10 @@ def magnitude_threshold(law: WeightDistribution, density: float) -> float:
     if not 0 <= density <= 1:
         raise ValueError(f"density must lie in [0, 1], got {density}")
     low, high = law.quantile(np.array([density / 2, 1 - density / 2]))
-    symmetric = abs(low + high) <= 1e-12 * abs(high)
-    if density == 0 or (symmetric and abs(_beyond(law, float(high), density)) <= 1e-13):
+    if density == 0:
         return max(float(high), -float(low))
+    if high >= 0 and abs(_beyond(law, float(high), density)) <= _ROUNDING:  # as for every symmetric law
+        return float(high)
     return _root(law, density, max(abs(float(low)), abs(float(high))))
 
 
@@ -115,7 +117,11 @@ def _beyond(law: WeightDistribution, tau: float, density: float) -> float:
 
 
 def _root(law: WeightDistribution, density: float, top: float) -> float:
-    """Solve P(|W| > tau) = density on [0, top]; with atoms, find the place of the jump."""
+    """Solve P(|W| > tau) = density on [0, top]; with atoms, find the place of the jump.
+
+    Rounding must not turn "all but one weight in a thousand" into "all": density counts as slightly more.
+    """
+    density += _ROUNDING
     if _beyond(law, 0.0, density) <= 0:
         return 0.0
     if _beyond(law, top, density) >= 0:  # by the rounding of the quantile

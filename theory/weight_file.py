@@ -81,9 +81,12 @@ def _safetensors(file: Path, name: str | None) -> F64:
         header, start = _header(stream.read(8), stream, file)
         names = [key for key, entry in header.items() if entry.get("dtype") in (*_FLOATS, "BF16")]
         entry = header[_choose(name, names, file)]
-        first, last = entry["data_offsets"]
-        stream.seek(start + first)
-        return _decode(stream.read(last - first), entry["dtype"]).reshape(entry["shape"])
+        try:
+            first, last = entry["data_offsets"]
+            stream.seek(start + first)
+            return _decode(stream.read(last - first), entry["dtype"]).reshape(entry["shape"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{file} must be a safetensors file: {error}") from error
 
 
 def _header(length: bytes, stream: Any, file: Path) -> tuple[dict[str, Any], int]:
@@ -92,9 +95,11 @@ def _header(length: bytes, stream: Any, file: Path) -> tuple[dict[str, Any], int
         if len(length) < 8 or size > _HEADER_LIMIT:
             raise ValueError("no header")
         header = json.loads(stream.read(size))
+        if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
+            raise ValueError("no table of tensors in the header")
     except ValueError as error:
         raise ValueError(f"{file} must be a safetensors file: {error}") from error
-    return {key: value for key, value in header.items() if key != "__metadata__"}, 8 + size
+    return {key: entry for key, entry in header.items() if key != "__metadata__"}, 8 + size
 
 
 def _decode(raw: bytes, dtype: str) -> F64:

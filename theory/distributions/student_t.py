@@ -98,8 +98,10 @@ def _cut(nu: float, order: int) -> float:
 def _body(nu: float, order: int, x: F64) -> F64:
     a, b = (order + 1) / 2, (nu - order) / 2
     z, y = _shares(nu, x)
-    if b > 1:
-        return _factor(nu, order) * float(beta(a, b)) * betainc(a, b, z)
+    if b > 0:
+        beyond = betainc(b, a, y)
+        share = np.where(beyond < 0.5, 1 - beyond, betainc(a, b, z))  # near z = 1, y has the digits
+        return np.asarray(_factor(nu, order) * float(beta(a, b)) * share, np.float64)
     return _factor(nu, order) * _incomplete_beta(a, b, z, y)
 
 
@@ -110,7 +112,7 @@ def _tail(nu: float, order: int, x: F64) -> F64:
 
 
 def _incomplete_beta(a: float, b: float, z: F64, y: F64) -> F64:
-    """Return B_z(a, b), the integral of s^(a-1) (1-s)^(b-1) over (0, z], for a > 0 and any b <= 1; y = 1 - z.
+    """Return B_z(a, b), the integral of s^(a-1) (1-s)^(b-1) over (0, z], for a > 0 and any b <= 0; y = 1 - z.
 
     Up to 1/2 the factor (1-s)^(b-1) is expanded about 0; beyond, s^(a-1) is expanded about 1. Powers of y are
     integrated as y^e expm1(...)/e, so that b = 0, -1, ..., where a logarithm stands, is nothing special.
