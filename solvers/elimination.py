@@ -8,10 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from pvq.arrays import F64, I64, Bool
-
-from ._dual.linalg import cholesky, inverse
-from ._dual.prepared import prepare
-from .problem import LayerProblem
+from pvq.solvers._dual.linalg import cholesky, inverse
+from pvq.solvers._dual.prepared import prepare
+from pvq.solvers.problem import LayerProblem
 
 __all__ = ["eliminate", "improve_by_swaps"]
 

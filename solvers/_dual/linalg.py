@@ -52,6 +52,7 @@ def largest_eigenvalue(apply: Callable[[F64], F64], n: int, rng: np.random.Gener
     diagonal: list[float] = []
     off: list[float] = []
     basis = [q / np.linalg.norm(q)]
+    value = residual = 0.0
     for j in range(min(LANCZOS_STEPS, n)):
         v = apply(basis[-1])
         diagonal.append(float(basis[-1] @ v))

@@ -97,6 +97,43 @@ def test_arbitrary_multipliers_prove_only_the_truth(
         assert bound <= sparse_value(problem, sparse.removed, d, u)
 
 
+def test_rounding_in_the_bracket_is_covered() -> None:
+    """With u = 0 the bound is d (level - w)^2 alone, whose rounding goes up half of the time."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        problem = LayerProblem(np.ones((1, 1)), rng.standard_normal(1))
+        level, d, u = FiniteSet(Codebook(rng.standard_normal(1))), rng.uniform(0.1, 0.9, 1), np.zeros(1)
+        bound = FiniteCertificate(problem.digest, d, u).bound(problem, level)
+        assert bound <= finite_value(problem, level.levels, d, u) <= bound * (1 + 1e-14)
+
+
+def _cancelling(rng: np.random.Generator) -> tuple[LayerProblem, F64]:
+    """Return a problem and a tangent u whose image Hu is the small difference of large numbers."""
+    H = gram_of_condition(4, 1e10, int(rng.integers(1000)))
+    return LayerProblem(H, rng.standard_normal(4)), 1e3 * np.linalg.eigh(H)[1][:, 0]
+
+
+def test_rounding_of_the_gradient_is_covered_at_distant_levels() -> None:
+    """A level 1e9 away multiplies the rounding of Mu, which u'Mu itself hardly shows."""
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        problem, u = _cancelling(rng)
+        far, d = FiniteSet(Codebook(1e9 * rng.standard_normal(1))), np.full(4, -1e-12)
+        bound = FiniteCertificate(problem.digest, d, u).bound(problem, far)
+        assert -np.inf < bound <= finite_value(problem, far.levels, d, u)
+
+
+def test_rounding_of_the_gradient_is_covered_at_kept_weights() -> None:
+    """A small d divides the rounding of Mu; with nothing removed the bound is -u'Mu - sum (Mu)^2 / d."""
+    rng = np.random.default_rng(2)
+    for _ in range(50):
+        problem, u = _cancelling(rng)
+        d = 1e-14 * rng.uniform(0.1, 1.0, 4)
+        for removed in (0, 2):
+            bound = SparseCertificate(problem.digest, d, u).bound(problem, SparseSet(4, 4 - removed))
+            assert -np.inf < bound <= sparse_value(problem, removed, d, u)
+
+
 def _tampered(proof: FiniteCertificate | SparseCertificate, rng: np.random.Generator) -> F64:
     """Return changed multipliers (2, n): scaled, shifted, permuted, spiked or swapped."""
     both = np.array([proof.d, proof.u])
