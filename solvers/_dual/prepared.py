@@ -94,10 +94,15 @@ def _prepare(gram: Gram) -> Prepared:
     root = np.sqrt(np.diagonal(gram.matrix)[alive])
     A = gram.matrix[np.ix_(alive, alive)] / root[:, None] / root[None, :]
     eye = np.eye(len(alive))
-    for ridge in RIDGES:
+    for ridge in (*RIDGES, _sure_ridge(A)):
         if len(alive) == 0 or _is_definite(A + ridge * eye):
             break
     return Prepared(alive, root, np.asfortranarray(A + ridge * eye), ridge)
+
+
+def _sure_ridge(A: F64) -> float:
+    """Return a ridge for an A that rounding of H left clearly indefinite once its diagonal is 1."""
+    return 1e-3 + 2.0 * float(np.abs(A).sum(axis=1).max(initial=0.0))
 
 
 def _is_definite(A: F64) -> bool:

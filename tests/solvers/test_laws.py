@@ -151,6 +151,15 @@ def test_tolerance_tightens_and_time_limit_still_bounds() -> None:
         assert stopped.error_upper is not None
 
 
+def test_slightly_indefinite_grams_get_harmless_bounds() -> None:
+    """Rounding left H indefinite, and clearly so once its diagonal is scaled to 1; no bound above 0 holds."""
+    problem = LayerProblem(np.array([[1.0, 1e-4], [1e-4, 1e-9]]), np.array([0.3, 0.4]))
+    for spec in ("levels[-1;0;1]", "sparse[k=1]"):
+        feasible = fit_set(spec, problem.w)
+        for method in METHODS:
+            _check(solve(problem, feasible, method), problem, feasible, _optimum(problem, feasible))
+
+
 def test_methods_are_deterministic() -> None:
     problem = catalogue_problem("conv", 18)
     for spec in ("int[bits=2]", "sparse[k=4]"):
