@@ -115,9 +115,9 @@ def test_bundled_images_are_balanced_and_distinct() -> None:
 
 def test_a_balanced_choice_gives_each_class_its_share() -> None:
     labels = np.repeat([3, 5, 9], [10, 20, 30])
-    chosen = balanced_choice(labels, 8, np.random.default_rng(0))
-    assert sorted(np.unique(labels[chosen], return_counts=True)[1].tolist()) == [2, 3, 3]
-    assert len(set(chosen.tolist())) == 8
+    chosen = balanced_choice(labels, 29, np.random.default_rng(0))
+    assert sorted(np.unique(labels[chosen], return_counts=True)[1].tolist()) == [9, 10, 10]
+    assert len(set(chosen.tolist())) == 29
     with pytest.raises(PvqError, match="class 3 must have at least 20 images, got 10"):
         balanced_choice(labels, 60, np.random.default_rng(0))
     with pytest.raises(PvqError, match="n must be at least 1"):
@@ -178,7 +178,15 @@ def test_a_folder_resizes_the_short_side_and_cuts_the_centre(tmp_path: Path) -> 
     np.testing.assert_array_equal(
         Folder(str(tmp_path), size=20).images(), np.full((1, 20, 20, 3), 200, np.uint8)
     )
-    assert Folder(str(tmp_path), size=8, resize=10).images().shape == (1, 8, 8, 3)
+
+
+def test_a_folder_cuts_away_what_lies_outside_the_resized_centre(tmp_path: Path) -> None:
+    pixels = np.full((20, 20, 3), 200, np.uint8)
+    pixels[0] = pixels[-1] = pixels[:, 0] = pixels[:, -1] = 0  # half a pixel once resized to 10 x 10
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    inside = Folder(str(tmp_path), size=6, resize=10).images()
+    np.testing.assert_array_equal(inside, np.full((1, 6, 6, 3), 200, np.uint8))
+    assert Folder(str(tmp_path), size=6).images().min() < 200
 
 
 def test_a_folder_refuses(tmp_path: Path) -> None:

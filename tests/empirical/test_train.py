@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint
@@ -22,6 +23,7 @@ from pvq.empirical.progress import show_progress
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import read_record
 from pvq.empirical.train import Moment, train, train_rows
+from pvq.empirical.training_state import fresh_state
 from pvq.errors import PvqError
 
 RECIPE = Recipe(
@@ -121,12 +123,37 @@ def test_without_resume_a_run_starts_again(whole: Path, tmp_path: Path) -> None:
     assert numbers(tmp_path) == numbers(whole)
 
 
+@pytest.fixture(scope="module")
+def one_epoch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("one")
+    train(dataclasses.replace(RECIPE, epochs=1), folder)
+    return folder
+
+
 @pytest.mark.parametrize(
-    "change", [{"seed": 1}, {"flip": False}, {"crop": 0}, {"weight_decay": 0.1}, {"warmup": 0.5}]
-)
-def test_settings_count(whole: Path, tmp_path: Path, change: dict[str, float]) -> None:
-    train(dataclasses.replace(RECIPE, **change, epochs=1), tmp_path)  # type: ignore[arg-type]
-    assert numbers(tmp_path)[0] != numbers(whole)[0]
+    "change",
+    [
+        {"seed": 1}, {"flip": False}, {"crop": 0}, {"weight_decay": 0.1}, {"warmup": 0.5}, {"momentum": 0.5},
+        {"schedule": "linear"}, {"label_smoothing": 0.1}, {"mean": (0.0, 0.0, 0.0)}, {"std": (1.0, 1.0, 1.0)},
+    ],
+)  # fmt: skip
+def test_settings_count(one_epoch: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    train(dataclasses.replace(RECIPE, epochs=1, **change), tmp_path)
+    ((_, loss, *_),), ((_, other, *_),) = numbers(tmp_path), numbers(one_epoch)
+    assert loss != other
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    state = fresh_state(dataclasses.replace(RECIPE, weight_decay=0.25))
+    decayed, spared = state.optimizer.param_groups
+    names = {id(parameter): name for name, parameter in state.model.named_parameters()}
+    assert {group["weight_decay"] for group in (decayed, spared)} == {0.25, 0}
+    assert decayed["weight_decay"] == 0.25
+    assert {names[id(p)].rpartition(".")[0] for p in decayed["params"]} == {
+        name for name, module in state.model.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))
+    }
+    assert all("bn" in names[id(p)] or names[id(p)] == "fc.bias" for p in spared["params"])
+    assert len(names) == len(decayed["params"]) + len(spared["params"])
 
 
 def test_another_recipe_does_not_go_on_with_a_run(whole: Path, tmp_path: Path) -> None:
