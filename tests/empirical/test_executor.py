@@ -35,7 +35,7 @@ def test_an_interrupt_leaves_serial_work_where_it_was(tmp_path: Path) -> None:
     steps = Serial().run(leave_mark, [tmp_path / "a", tmp_path / "b"])
     next(steps)
     with pytest.raises(KeyboardInterrupt):
-        steps.throw(KeyboardInterrupt)  # type: ignore[attr-defined]
+        steps.throw(KeyboardInterrupt)
     assert (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
 
@@ -81,3 +81,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     _wait_for(lambda: not any(Path(f"/proc/{worker}/stat").exists() for worker in workers))
+
+
+def test_closing_the_run_drops_what_has_not_begun(tmp_path: Path) -> None:
+    steps = Processes(1).run(leave_mark, [tmp_path / f"{i}" for i in range(3000)])
+    next(steps)
+    steps.close()
+    assert 0 < len(list(tmp_path.iterdir())) < 3000

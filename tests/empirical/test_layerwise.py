@@ -271,12 +271,36 @@ def test_sampled_rows_depend_on_seed_and_layer_alone() -> None:
     assert sample_rows("conv1", 3, 4, 0) == (0, 1, 2)
 
 
-def test_sampled_rows_are_solved_and_counted(tmp_path: Path) -> None:
-    (row,) = run_bounds(tiny.run_of(tmp_path, layers="first", rows=2))
+def _records(run: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return the stored records by the camp's set and row."""
+    found = {}
+    for path in (run / "tasks").iterdir():
+        record = json.loads(path.read_text())["record"]
+        for row in record["rows"]:
+            camp = "prune" if any("prune" in name for name in record["files"]) else "quantize"
+            found[camp, row["row"]] = {key: value for key, value in row.items() if key != "seconds"}
+    return found
+
+
+def test_sampled_rows_are_solved_as_in_the_full_run_and_counted(tmp_path: Path) -> None:
+    (row,) = run_bounds(tiny.run_of(tmp_path / "some", layers="first", rows=2))
+    run_bounds(tiny.run_of(tmp_path / "all", layers="first"))
     assert (row["rows"], row["rows_total"]) == (2, 4)
-    for path in (tmp_path / "run" / "tasks").iterdir():
-        solved = [entry["row"] for entry in json.loads(path.read_text())["record"]["rows"]]
-        assert solved == list(sample_rows("first", 4, 2, 0))
+    some, whole = _records(tmp_path / "some" / "run"), _records(tmp_path / "all" / "run")
+    assert {index for _, index in some} == set(sample_rows("first", 4, 2, 0))
+    assert some == {key: whole[key] for key in some}
+
+
+def test_a_row_left_out_still_sets_the_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid is the layer's: other weights elsewhere are another task for quantization, not for pruning."""
+    run_bounds(tiny.run_of(tmp_path, layers="head", rows=1))
+    (kept,) = sample_rows("head", 3, 1, 0)
+    net = tiny.tiny_net()
+    net.get_submodule("head").weight.data[(kept + 1) % 3] *= 2
+    solved = _count_runs(monkeypatch)
+    run_bounds(tiny.run_of(tmp_path, net, layers="head", rows=1))
+    # the network as a whole is another one, so its Gram matrix is taken anew, and is the same
+    assert solved == ["head, 3 bits, quantize"]
 
 
 @pytest.mark.parametrize(
