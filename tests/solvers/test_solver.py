@@ -11,7 +11,7 @@ from pvq.arrays import F64
 from pvq.errors import PvqError, SpecError
 from pvq.solvers.catalogue import catalogue_problem
 from pvq.solvers.certificates import FiniteCertificate
-from pvq.solvers.feasible import FeasibleSet
+from pvq.solvers.feasible import FeasibleSet, fit_set
 from pvq.solvers.outcome import Certificate, Outcome, Status
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.solver import SOLVERS, Limits, Solver, solve
@@ -71,6 +71,16 @@ def test_the_bound_is_re_proved_here() -> None:
     result = solve(PROBLEM, SET, Says(certificate=bad))
     assert (result.error_lower, result.certified, result.certificate) == (0.0, False, None)
     assert result.snr_at_most_db is None
+
+
+@pytest.mark.parametrize(("spec", "method"), [("int[bits=2]", "hull"), ("sparse[k=4]", "perspective")])
+def test_claims_leave_room_for_another_order_of_summation(spec: str, method: str) -> None:
+    problem = catalogue_problem("conv", 18)
+    feasible = fit_set(spec, problem.w)
+    result = solve(problem, feasible, method)
+    assert result.certificate is not None
+    assert result.error_lower == result.certificate.bound(problem, feasible, 2.0)
+    assert result.error_lower < result.certificate.bound(problem, feasible)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, -np.inf])
