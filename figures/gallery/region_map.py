@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, get_args
 
 import numpy as np
 
-from pvq.figures.figure import FIGURES, Data, made, table
+from pvq.figures.figure import FIGURES, Data, Table, made, table
 from pvq.figures.snr_curves import BITS
-from pvq.figures.style import COLOURS, COLUMN
-from pvq.theory.crossover import crossover
+from pvq.figures.style import COLOURS, PAGE
+from pvq.theory.crossover import crossover, region_map
 from pvq.theory.matched import Reading
 
 if TYPE_CHECKING:
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["RegionMap"]
 
 READINGS: tuple[Reading, ...] = get_args(Reading)
-RANGE = (2.0, 1000.0)
+KURTOSES = np.geomspace(2, 1000, 13)
+LINES = (-5, 5, 10, 20)  # dB
+LIGHT = {"prune": "#e9a36f", "quantize": "#73b1d6"}  # the camps' colours, half way to white
+STRONGEST = 25.0  # dB of advantage at which the colour saturates
 
 
 @FIGURES.register("region-map")
@@ -36,63 +39,70 @@ class RegionMap:
 
     nu: float = 2.0
     quantizer: str = "int"
-    size: ClassVar[tuple[float, float]] = (COLUMN, 2.7)
-    panels: ClassVar[tuple[int, int]] = (1, 1)
+    size: ClassVar[tuple[float, float]] = (PAGE, 2.8)
+    panels: ClassVar[tuple[int, int]] = (1, 2)
 
     def compute(self) -> Data:
-        """Return, per reading and width, the kurtosis, the bound r and the SNR at which both camps tie."""
-        rows = []
-        for reading in READINGS:
-            ties = [crossover(bits, self.quantizer, reading, self.nu) for bits in BITS]
-            rows += [
-                (reading, tie.bits, tie.kurtosis, tie.r, tie.snr_db)
-                for tie in ties
-                if np.isfinite(tie.kurtosis)
-            ]
-        reading_, bits_, kurtosis, r, snr = zip(*rows, strict=True)
-        ties_ = table(reading=reading_, bits=bits_, kurtosis=kurtosis, r=r, snr_db=snr)
-        return made({"crossover": ties_}, figure="region-map", nu=self.nu, quantizer=self.quantizer)
+        """Return, per reading, SNRs over kurtosis and bits, and where both camps tie at each width."""
+        grids = [self._grid(reading) for reading in READINGS]
+        ties = [self._ties(reading) for reading in READINGS]
+        tables = {"map": _stack(grids), "crossover": _stack(ties)}
+        return made(tables, figure="region-map", nu=self.nu, quantizer=self.quantizer)
+
+    def _grid(self, reading: Reading) -> Table:
+        found = region_map(KURTOSES, BITS, self.quantizer, reading, self.nu)
+        kurtosis, bits = np.meshgrid(found.kurtosis, found.bits, indexing="ij")
+        quant, prune = found.quant_snr_db.ravel(), found.prune_snr_db.ravel()
+        names = np.full(kurtosis.size, reading)
+        return table(
+            reading=names,
+            kurtosis=kurtosis.ravel(),
+            bits=bits.ravel(),
+            quant_snr_db=quant,
+            prune_snr_db=prune,
+        )
+
+    def _ties(self, reading: Reading) -> Table:
+        ties = [crossover(bits, self.quantizer, reading, self.nu) for bits in BITS]
+        ties = [tie for tie in ties if np.isfinite(tie.kurtosis)]
+        columns = {key: [getattr(tie, key) for tie in ties] for key in ("bits", "kurtosis", "r", "snr_db")}
+        return table(reading=[reading] * len(ties), **columns)
 
     def draw(self, data: Data, axes: Sequence[Axes]) -> None:
-        """Draw both crossovers and name the sides of the first."""
-        panel = axes[0]
-        truncated, clipped = (data.rows("crossover", reading=reading) for reading in READINGS)
-        panel.fill_betweenx(
-            truncated["bits"],
-            RANGE[0],
-            truncated["kurtosis"],
-            color=COLOURS["quantize"],
-            alpha=0.12,
-            linewidth=0,
-        )
-        panel.fill_betweenx(
-            truncated["bits"],
-            truncated["kurtosis"],
-            RANGE[1],
-            color=COLOURS["prune"],
-            alpha=0.12,
-            linewidth=0,
-        )
-        panel.plot(
-            truncated["kurtosis"],
-            truncated["bits"],
-            "o-",
-            color=COLOURS["limit"],
-            clip_on=False,
-            label="truncated",
-        )
-        panel.plot(
-            clipped["kurtosis"],
-            clipped["bits"],
-            "s--",
-            color=COLOURS["grey"],
-            markersize=2.6,
-            label="clipped",
-        )
-        panel.set(xscale="log", xlim=RANGE, ylim=(min(BITS), max(BITS)), yticks=BITS)
-        panel.set_xticks([2, 3, 10, 30, 100, 300, 1000], ["2", "3", "10", "30", "100", "300", "1000"])
-        panel.minorticks_off()
-        panel.set(xlabel="kurtosis (3 for a Gaussian)", ylabel="bits per weight")
-        panel.text(6, 6.2, "quantize", color=COLOURS["quantize"], ha="center", fontsize=9)
-        panel.text(330, 4.8, "prune", color=COLOURS["prune"], ha="center", fontsize=9)
-        panel.legend(loc="lower right", title=f"Student-t, nu = {self.nu:g}", alignment="left")
+        """Draw one panel per reading."""
+        for panel, reading in zip(axes, READINGS, strict=True):
+            panel.set(
+                xscale="log", xlim=(KURTOSES[0], KURTOSES[-1]), ylim=(min(BITS), max(BITS)), yticks=BITS
+            )
+            _shade(panel, data.rows("map", reading=reading))
+            ties = data.rows("crossover", reading=reading)
+            panel.plot(ties["kurtosis"], ties["bits"], "o-", color=COLOURS["limit"], clip_on=False)
+            panel.set_xticks([2, 3, 10, 30, 100, 300, 1000], ["2", "3", "10", "30", "100", "300", "1000"])
+            panel.minorticks_off()
+            panel.grid(visible=False)
+            panel.set(xlabel="kurtosis (3 for a Gaussian)", ylabel="bits per weight")
+            panel.set_title(f"Student-t, nu = {self.nu:g}, {reading}")
+            panel.text(2.3, 7.4, "quantize", fontsize=9)
+            panel.text(300, 3.4, "prune", fontsize=9)
+
+
+def _stack(parts: Sequence[Table]) -> Table:
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+
+def _shade(axes: Axes, grid: Table) -> None:
+    """Colour the plane by quantization's advantage; lines at whole decibels."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    shape = (len(KURTOSES), len(BITS))
+    x, y = grid["kurtosis"].reshape(shape), grid["bits"].reshape(shape)
+    advantage = (grid["quant_snr_db"] - grid["prune_snr_db"]).reshape(shape)
+    colours = LinearSegmentedColormap.from_list("camps", [LIGHT["prune"], "#ffffff", LIGHT["quantize"]])
+    axes.pcolormesh(
+        x, y, advantage, cmap=colours, vmin=-STRONGEST, vmax=STRONGEST, shading="gouraud", rasterized=True
+    )
+    lines = axes.contour(
+        x, y, advantage, levels=LINES, colors=COLOURS["grey"], linewidths=0.6, linestyles="-"
+    )
+    for text in axes.clabel(lines, fmt=lambda level: f"{level:+.0f} dB", fontsize=6):
+        text.set_in_layout(False)

@@ -154,6 +154,17 @@ def test_region_map(reading: str, bits: int, kurt: float) -> None:
     assert found == pytest.approx(kurt, rel=2e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("reading", ["truncated", "clipped"])
+def test_quantization_wins_left_of_the_crossover_and_nowhere_else(reading: str) -> None:
+    data = computed("region-map")
+    for bits, tie in zip(
+        *(data.rows("crossover", reading=reading)[k] for k in ("bits", "kurtosis")), strict=True
+    ):
+        grid = data.rows("map", reading=reading, bits=bits)
+        np.testing.assert_array_equal(grid["quant_snr_db"] > grid["prune_snr_db"], grid["kurtosis"] < tie)
+
+
 @pytest.mark.parametrize(
     ("form", "bits", "snr"),
     [
