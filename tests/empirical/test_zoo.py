@@ -170,7 +170,7 @@ def test_the_networks_of_the_wheels_are_those_of_torchvision_and_timm() -> None:
         "mobilenet-v2": models.mobilenet_v2(weights=None),
         "efficientnet-lite0": timm.create_model("tf_efficientnet_lite0"),
     }
-    x = torch.randn(2, 3, 97, 97, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(2, 3, 96, 64, generator=torch.Generator().manual_seed(0))
     for name, reference in references.items():
         net = load_model(name).module()
         state = dict(zip(reference.state_dict(), net.state_dict().values(), strict=True))
