@@ -32,14 +32,14 @@ def test_n_of_m_of_atoms_against_all_groups(n: int, m: int) -> None:
 def test_n_of_m_of_a_uniform_law_in_closed_form(n: int, m: int) -> None:
     """The j-th smallest of m uniform numbers has E U^2 = j (j + 1) / ((m + 1)(m + 2))."""
     exact = sum(j * (j + 1) / ((m + 1) * (m + 2)) for j in range(1, m - n + 1)) / m
-    assert n_of_m_error(law("uniform"), n, m) == pytest.approx(exact, rel=1e-10)
+    assert n_of_m_error(law("uniform"), n, m) == pytest.approx(exact, rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize("spec", ["gaussian", "laplace", "clipped[law=gaussian,r=1]", "student-t[nu=2.5]"])
 def test_n_of_m_of_a_law_against_its_quantiles(spec: str) -> None:
     source = law(spec)
     atoms = as_law(source.quantile((np.arange(40_000) + 0.5) / 40_000))
-    assert n_of_m_error(source, 2, 4) == pytest.approx(n_of_m_error(atoms, 2, 4), rel=2e-4)
+    assert n_of_m_error(source, 2, 4) == pytest.approx(n_of_m_error(atoms, 2, 4), rel=2e-4, abs=0)
 
 
 def test_two_of_four_on_a_gaussian_against_samples() -> None:
@@ -54,7 +54,7 @@ def test_large_groups_approach_free_choice() -> None:
     source = law("laplace")
     errors = [n_of_m_error(source, m // 4, m) for m in (4, 16, 64, 256)]
     assert all(np.diff(errors) < 0)
-    assert errors[-1] == pytest.approx(pruning_error(source, 0.25), rel=0.02)
+    assert errors[-1] == pytest.approx(pruning_error(source, 0.25), rel=0.02, abs=0)
 
 
 @pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4)])
@@ -87,7 +87,7 @@ def test_masks() -> None:
 def test_the_entropy_coded_density_spends_the_budget(bits: float, value_bits: float) -> None:
     density = density_at(bits, "entropy", value_bits)
     if bits < value_bits:
-        assert value_bits * density + mask_bits(density, "entropy") == pytest.approx(bits, rel=1e-12)
+        assert value_bits * density + mask_bits(density, "entropy") == pytest.approx(bits, rel=1e-12, abs=0)
     else:
         assert density == 1.0
 
@@ -96,7 +96,7 @@ def test_budgets() -> None:
     assert Budget(4).density == density_at(4) == 0.25
     assert density_at(16, "bitmap") == 1.0  # all weights kept: no mask
     assert density_at(1.0, "bitmap") == 0.0
-    with pytest.raises(ValueError, match="bits must be at least 1 to pay for a bitmap, got 0.5"):
+    with pytest.raises(ValueError, match="bits must be at least 1 to pay for a bitmap"):
         density_at(0.5, "bitmap")
     with pytest.raises(ValueError, match="bits must be positive and finite"):
         density_at(0)

@@ -42,7 +42,7 @@ def test_more_levels_or_more_weights_never_hurt(spec: str) -> None:
     assert quantization_error(source, Codebook(fine)) <= quantization_error(source, Codebook(coarse))
     errors = [pruning_error(source, density) for density in np.linspace(0, 1, 21)]
     assert all(np.diff(errors) <= 1e-15)
-    assert errors[0] == pytest.approx(signal_power(source), rel=1e-14)
+    assert errors[0] == pytest.approx(signal_power(source), rel=1e-14, abs=0)
     assert errors[-1] == pytest.approx(0, abs=1e-15)
 
 
@@ -82,18 +82,18 @@ def test_pruning_of_atoms_removes_exactly_the_smallest(values: list[float], kept
 def test_an_atom_that_straddles_the_threshold_is_split() -> None:
     w = as_law(np.array([1.0, 2.0, 2.0, 2.0, 4.0]))  # half of 5 weights: 1 and one and a half of the 2s
     assert magnitude_threshold(w, 0.5) == pytest.approx(2.0)
-    assert pruning_error(w, 0.5) == pytest.approx((1 + 1.5 * 4) / 5, rel=1e-12)
+    assert pruning_error(w, 0.5) == pytest.approx((1 + 1.5 * 4) / 5, rel=1e-12, abs=0)
     clipped = law("clipped[law=gaussian,r=0.5]")  # 62 % of the mass sits at the ends
     at_ends = float(1 - clipped.partial_moment(0, np.asarray(-0.5), np.asarray(np.nextafter(0.5, 0))))
     inside = float(clipped.partial_moment(2, np.asarray(-0.5), np.asarray(np.nextafter(0.5, 0))))
-    assert pruning_error(clipped, 0.25) == pytest.approx(inside + 0.25 * (at_ends - 0.25), rel=1e-12)
+    assert pruning_error(clipped, 0.25) == pytest.approx(inside + 0.25 * (at_ends - 0.25), rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("bits", [2, 8])
 def test_a_tensor_is_priced_weight_by_weight(bits: int) -> None:
     codebook = Codebook(0.05 * 2 ** (8 - bits) * np.arange(-(2 ** (bits - 1)), 2 ** (bits - 1)))
     exact = float(np.mean((W - codebook.nearest(W)) ** 2))
-    assert quantization_error(Empirical(W), codebook) == pytest.approx(exact, rel=1e-13)
+    assert quantization_error(Empirical(W), codebook) == pytest.approx(exact, rel=1e-13, abs=0)
 
 
 def test_the_expected_error_is_the_mean_over_samples() -> None:
@@ -136,7 +136,7 @@ def test_integrate_resolves_a_peak_between_its_first_nodes() -> None:
         return 1 / (1e-6 + (x - 0.3) ** 2)
 
     exact = (np.arctan(700.0) + np.arctan(300.0)) * 1e3
-    assert integrate(peak, np.array([0.0]), np.array([1.0]))[0] == pytest.approx(exact, rel=1e-12)
+    assert integrate(peak, np.array([0.0]), np.array([1.0]))[0] == pytest.approx(exact, rel=1e-12, abs=0)
 
 
 def test_integrate_skips_empty_intervals_and_ends_at_a_jump() -> None:

@@ -75,6 +75,5 @@ class Clipped:
 
     def _at_ends(self, value: Callable[[float], ArrayLike], lo: ArrayLike, hi: ArrayLike) -> F64:
         lo, hi = np.asarray(lo), np.asarray(hi)
-        return sum(
-            (((lo < x) & (x <= hi)) * mass * np.asarray(value(x)) for x, mass in self.atoms), np.zeros(())
-        )
+        parts = (((lo < x) & (x <= hi)) * mass * np.asarray(value(x)) for x, mass in self.atoms)
+        return np.asarray(sum(parts, np.zeros(())), np.float64)
