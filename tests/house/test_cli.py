@@ -6,6 +6,8 @@ import json
 import pkgutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,6 +80,56 @@ def test_json_is_one_array_of_rows(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tables_are_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["snr", "gaussian", "--bits", "4"]) == 0
     assert "19.2577" in capsys.readouterr().out
+
+
+@pytest.fixture
+def problem(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 12))
+    path = tmp_path / "problem.npz"
+    np.savez(path, H=X.T @ X, w=rng.normal(size=12))
+    return path
+
+
+def test_solve_brackets_the_optimum_and_verify_accepts(
+    problem: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(problem.parent / "proofs")
+    words = ["solve", str(problem), "--set", "int[bits=3]", "--method", "gptq,hull", "--point"]
+    assert run([*words, "--certificates", folder, "--json"]) == 0
+    gptq, hull = json.loads(capsys.readouterr().out)
+    assert gptq["error_lower"] is None
+    assert not gptq["certified"]
+    assert hull["certified"]
+    assert 0 < hull["error_lower"] <= gptq["error_upper"]
+    assert len(gptq["x"]) == 12
+    assert run(["verify", folder, "--json"]) == 0
+    assert all(row["accepted"] for row in json.loads(capsys.readouterr().out))
+
+
+def test_verify_rejects_a_raised_claim_with_code_3(problem: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from pvq.solvers.certificate_files import Claim, load_claims, save_claims
+
+    folder = problem.parent / "proofs"
+    words = ["solve", str(problem), "--set", "sparse[k=4]", "--method", "perspective"]
+    assert run([*words, "--certificates", str(folder), "--json"]) == 0
+    (file,) = folder.glob("*.cert.npz")
+    raised: list[Claim] = [replace(claim, value=claim.value * 1.001) for claim in load_claims(file)]
+    save_claims(file, raised)
+    capsys.readouterr()
+    assert run(["verify", str(folder), "--json"]) == 3
+    shown = capsys.readouterr()
+    (row,) = json.loads(shown.out)
+    assert not row["accepted"]
+    assert row["proved"] < row["claimed"]
+    assert "rejected" in shown.err
+
+
+def test_solve_fails_when_every_method_refuses(problem: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["solve", str(problem), "--set", "sparse[k=4]", "--method", "hull", "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["status"] == "refused"
+    assert row["note"]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))

@@ -24,8 +24,10 @@ def command(
     point: Annotated[bool, Parameter(negative=())] = False,
     certificates: Path | None = None,
     json: Json = False,
-) -> None:
+) -> int:
     """Bound and solve min (x-w)'H(x-w) over a set, one row per method.
+
+    Exit code 1 if every method refuses the problem; the rows say why.
 
     Example: `pvq solve problem.npz --set "int[bits=4]" --method nearest,gptq,hull --json`
 
@@ -56,3 +58,4 @@ def command(
         load_problem(problem), set_, parse_specs(method), limits, point=point, save_to=certificates
     )
     emit(rows, json, title=f"{problem} over {set_}")
+    return int(all(row["status"] == "refused" for row in rows))
