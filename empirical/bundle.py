@@ -33,6 +33,8 @@ def bundled_path(name: str) -> Path:
 def bundle_run(run: str | Path, name: str, folder: str | Path | None = None) -> None:
     """Copy a finished run's weights and record to ``name.safetensors`` and ``name.json``.
 
+    The record names the copy, and of the platform only the system: the kernel's build says nothing to others.
+
     Parameters
     ----------
     run : folder that `train` filled
@@ -49,4 +51,7 @@ def bundle_run(run: str | Path, name: str, folder: str | Path | None = None) -> 
     if file_sha256(source / record.weights) != record.weights_sha256:
         raise PvqError(f"{source / record.weights} is not the file that {source / 'record.json'} describes")
     write_bytes(target / f"{name}.safetensors", (source / record.weights).read_bytes())
-    write_record(target / f"{name}.json", dataclasses.replace(record, weights=f"{name}.safetensors"))
+    made = dict(record.provenance)
+    made["platform"] = str(made.get("platform", "")).partition("-")[0]
+    bundled = dataclasses.replace(record, weights=f"{name}.safetensors", provenance=made)
+    write_record(target / f"{name}.json", bundled)

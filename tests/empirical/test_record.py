@@ -22,7 +22,16 @@ from pvq.errors import PvqError
 
 EPOCH = EpochMetrics(1, 2.25, 0.125, None, 0.1, 3.5)
 RECORD = RunRecord(
-    {"name": "a"}, "0123", (EPOCH,), 0.5, 10, 7, "weights.safetensors", "abc", 3.5, {"git": None}
+    {"name": "a"},
+    "0123",
+    (EPOCH,),
+    0.5,
+    10,
+    7,
+    "weights.safetensors",
+    "abc",
+    3.5,
+    {"git": None, "platform": "Linux-1.2-x"},
 )
 
 
@@ -94,7 +103,10 @@ def test_a_run_is_bundled_with_its_record(tmp_path: Path) -> None:
     write_record(run / "record.json", record)
     bundle_run(run, "net", bundle)
     assert (bundle / "net.safetensors").read_bytes() == b"weights"
-    assert read_record(bundle / "net.json") == dataclasses.replace(record, weights="net.safetensors")
+    expected = dataclasses.replace(
+        record, weights="net.safetensors", provenance={"git": None, "platform": "Linux"}
+    )
+    assert read_record(bundle / "net.json") == expected
     write_bytes(run / "weights.safetensors", b"others")
     with pytest.raises(PvqError, match="is not the file that"):
         bundle_run(run, "net", bundle)
