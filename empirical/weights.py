@@ -32,7 +32,7 @@ def layer_rows(model: Model, bits: Sequence[float], quantizer: str = "int") -> l
 
     Raises
     ------
-    ValueError : bits or quantizer refused, whatever the weights
+    ValueError : bits or quantizer refused, whatever the weights, such as bits that the format does not have
     """
     return [_row(layer, width, quantizer) for layer in model.weights().values() for width in bits]
 

@@ -77,15 +77,24 @@ def test_broken_tensors_are_named_and_the_others_finish() -> None:
         "constant": np.full((2, 2), 3.0),
         "fine": rng.normal(size=(8, 8)).astype(np.float16),
     }
-    rows = {
-        (row["layer"], row["bits"]): row for row in layer_rows(_model(**tensors), [2.5, 4], "int[bits=4]")
-    }
+    rows = {(row["layer"], row["bits"]): row for row in layer_rows(_model(**tensors), [2, 4])}
     assert len(rows) == 8
     for name in ("nan", "zero", "constant"):
         assert rows[name, 4]["note"], name
         assert rows[name, 4]["quant_snr_db"] is None
     assert rows["fine", 4]["quant_snr_db"] > rows["fine", 4]["prune_snr_db"]
-    assert rows["fine", 2.5]["prune_snr_db"] < rows["fine", 4]["prune_snr_db"]
+    assert rows["fine", 2]["prune_snr_db"] < rows["fine", 4]["prune_snr_db"]
+
+
+@pytest.mark.parametrize(
+    ("quantizer", "bits", "reason"),
+    [("int[bits=4]", 2.5, "has 4 bits per weight, not 2.5"), ("int", 2.5, "2.5")],
+)
+def test_a_width_that_the_quantizer_does_not_have_is_an_error(
+    quantizer: str, bits: float, reason: str
+) -> None:
+    with pytest.raises(SpecError, match=reason):
+        layer_rows(_model(a=np.eye(2)), [bits], quantizer)
 
 
 def test_a_wrong_quantizer_is_an_error_not_a_note() -> None:

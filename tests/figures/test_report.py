@@ -116,9 +116,21 @@ def test_a_field_that_the_page_does_not_know_is_kept(page: Page) -> None:
 def test_sampling_is_told(rows_total: int, words: str, tmp_path: Path) -> None:
     text = Page(write_report(write(tmp_path, [row(rows=4, rows_total=rows_total)])).read_text()).words
     assert words in text
-    assert ("Rows are sampled: a proof speaks of the rows bounded, 25 % of the weights" in text) is (
-        rows_total == 16
-    )
+    assert (
+        "of the weights, whole layers counted. Rows are sampled: a proof speaks of the rows bounded, "
+        "25 % of the weights." in text
+    ) is (rows_total == 16)
+
+
+@pytest.mark.parametrize(("rows_total", "sampled"), [(16, True), (4, False)])
+def test_the_share_over_all_widths_says_what_it_counts(
+    rows_total: int, sampled: bool, tmp_path: Path
+) -> None:
+    """Four rows of 16 proved are not the layer: the share of weights alone would read as if they were."""
+    rows = [row(bits=bits, rows=4, rows_total=rows_total) for bits in (2, 4)]
+    text = Page(write_report(write(tmp_path, rows)).read_text()).words
+    counted = ", whole layers counted; the rows bounded hold 25 % of the weights" if sampled else ""
+    assert f"2 of 2 answers proved (100 %), 100 % by number of weights{counted}." in text
 
 
 def test_a_run_of_which_nothing_succeeded_is_reported(tmp_path: Path) -> None:
