@@ -25,7 +25,7 @@ from pvq.provenance import versions
 from pvq.theory.codebook import Codebook
 
 from .certificates import FiniteCertificate, SparseCertificate
-from .feasible import FeasibleSet, FiniteSet, SparseSet
+from .feasible import FeasibleSet, FiniteSet, SparseSet, describe_set
 from .gram import Gram
 from .npz import read_npz
 from .outcome import Certificate
@@ -55,6 +55,11 @@ class Claim:
     certificate: Certificate
     value: float
     method: str = ""
+
+    @property
+    def set(self) -> str:
+        """The set in words, as `describe_set` puts it."""
+        return describe_set(self.feasible)
 
     @staticmethod
     def of(problem: LayerProblem, feasible: FeasibleSet, result: Result) -> Claim:

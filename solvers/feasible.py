@@ -11,7 +11,9 @@ from pvq.arrays import F64
 from pvq.registry import Registry
 from pvq.theory.codebook import Codebook
 
-__all__ = ["SETS", "FeasibleSet", "FiniteSet", "SetSpec", "SparseSet", "fit_set"]
+from .gram import digest_of
+
+__all__ = ["SETS", "FeasibleSet", "FiniteSet", "SetSpec", "SparseSet", "describe_set", "fit_set"]
 
 LARGEST_LEVEL = 1e75
 MOST_LEVELS = 2**16
@@ -122,3 +124,25 @@ def fit_set(spec: str | SetSpec | FeasibleSet, w: F64) -> FeasibleSet:
     if isinstance(spec, FeasibleSet):
         return spec
     return SETS.build(spec).fit(w)
+
+
+def describe_set(feasible: FeasibleSet) -> str:
+    """Return a line that tells two sets apart: the counts of a sparse set, levels by their content hash.
+
+    Raises
+    ------
+    ValueError : a set of another kind
+
+    >>> describe_set(SparseSet(16, 4))
+    'sparse 4 of 16'
+    >>> describe_set(FiniteSet(Codebook(np.array([-1.0, 0.5]))))
+    '2 levels from -1 to 0.5, 803319cc762ca6d6'
+    """
+    if isinstance(feasible, SparseSet):
+        return f"sparse {feasible.k} of {feasible.n}"
+    if isinstance(feasible, FiniteSet):
+        low, high = feasible.levels[[0, -1]]
+        return (
+            f"{len(feasible.levels)} levels from {low:.6g} to {high:.6g}, {digest_of(feasible.levels)[:16]}"
+        )
+    raise ValueError(f"feasible must be a finite or a sparse set, got {type(feasible).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -33,7 +34,7 @@ class LayerProblem:
     Raises
     ------
     ValueError : shapes that do not fit, NaN or infinity, asymmetry or a clearly negative eigenvalue of H,
-        a largest weight beyond 1e75 or below 1e-75 (other than 0)
+        a largest weight beyond 1e75 or below 1e-75 (other than 0), a gram of another matrix
 
     >>> problem = LayerProblem(np.eye(2), np.array([0.25, 1.0]))
     >>> problem.error(np.array([0.0, 1.0]))
@@ -46,6 +47,8 @@ class LayerProblem:
 
     def __post_init__(self) -> None:
         gram = Gram.of(self.H) if self.gram is None else self.gram
+        if self.H is not gram.matrix and self.gram is not None and not np.array_equal(self.H, gram.matrix):
+            raise ValueError("H must be the matrix of the gram given with it, got another one")
         w = as_f64(self.w, "w", ndim=1).copy()
         if len(w) != len(gram.matrix):
             raise ValueError(f"w must have one weight per column of H ({len(gram.matrix)}), got {len(w)}")
@@ -70,35 +73,32 @@ class LayerProblem:
 
     @cached_property
     def signal(self) -> float:
-        """Energy w' H w of the row's output."""
+        """Energy w' H w of the row's output, as floating point gives it."""
         return max(0.0, float(self.w @ (self.H @ self.w)))
 
     @cached_property
+    def signal_lower(self) -> float:
+        """Lower bound of w' H w that covers rounding, never negative."""
+        return self._enclosure(self.w)[0]
+
+    @cached_property
     def signal_upper(self) -> float:
-        """Upper bound of w' H w that covers rounding."""
-        return self._upper(self.w)
+        """Upper bound of w' H w that covers rounding; inf if it overflows."""
+        return self._enclosure(self.w)[1]
 
     def error(self, x: F64) -> float:
-        """Return (x - w)' H (x - w), never negative, as floating point gives it."""
+        """Return (x - w)' H (x - w), never negative, as floating point gives it; inf if it overflows."""
         change = self._change(x)
-        return max(0.0, float(change @ (self.H @ change)))
+        with np.errstate(all="ignore"):
+            value = float(change @ (self.H @ change))
+        return max(0.0, value) if math.isfinite(value) else math.inf
 
     def error_upper(self, x: F64) -> float:
-        """Return a number that the exact error of x cannot exceed.
+        """Return a number that the exact error of x cannot exceed; inf if it overflows.
 
         The computed value errs by at most gamma(2n + 4) |x - w|' |H| |x - w|; twice that is added.
         """
-        return self._upper(self._change(x))
-
-    def snr_db(self, error: float) -> float:
-        """Return 10 log10(w'Hw / error); inf for no error, nan for no signal.
-
-        >>> LayerProblem(np.eye(1), np.array([1.0])).snr_db(0.01)
-        20.0
-        """
-        if self.signal == 0 or not error >= 0:
-            return float("nan")
-        return float("inf") if error == 0 else 10.0 * float(np.log10(self.signal) - np.log10(error))
+        return self._enclosure(self._change(x))[1]
 
     def _change(self, x: F64) -> F64:
         point = np.asarray(x, dtype=np.float64)
@@ -106,13 +106,20 @@ class LayerProblem:
             raise ValueError(f"x must hold {self.n} finite weights, got shape {point.shape}")
         return point - self.w
 
-    def _upper(self, change: F64) -> float:
+    def _enclosure(self, change: F64) -> tuple[float, float]:
+        """Return two numbers, not negative, that enclose max(0, change' H change); (0, inf) on overflow."""
         change = np.where(self.gram.alive, change, 0.0)
         size = np.abs(change)
-        value = float(change @ (self.H @ change))
-        rounding = gamma(4 * self.n + 16) * float(size @ (self.gram.magnitude @ size))
-        underflow = 4 * self.n**2 * TINY * (1.0 + float(size.max()))
-        return float(np.nextafter(max(0.0, value + rounding + underflow), np.inf)) if size.any() else 0.0
+        if not size.any():
+            return 0.0, 0.0
+        with np.errstate(all="ignore"):
+            value = float(change @ (self.H @ change))
+            rounding = gamma(4 * self.n + 16) * float(size @ (self.gram.magnitude @ size))
+            doubt = rounding + 4 * self.n**2 * TINY * (1.0 + float(size.max()))
+        lower, upper = value - doubt, value + doubt
+        if not (math.isfinite(lower) and math.isfinite(upper)):
+            return 0.0, math.inf
+        return max(0.0, math.nextafter(lower, -math.inf)), math.nextafter(max(0.0, upper), math.inf)
 
 
 def problems_of_layer(H: F64, W: F64) -> list[LayerProblem]:

@@ -1,9 +1,9 @@
 """Rounding-error bounds of float64 arithmetic, and the proof that a matrix is positive semidefinite.
 
-Every operation obeys ``fl(a op b) = (a op b)(1 + e) + f`` with ``|e| <= 2**-53`` and, for products and
-quotients that underflow, ``|f| <= 2**-1075``. Sums of n products, in any order and with or without fused
-multiply-add, then err by at most ``gamma(n) * sum |a_i b_i|`` (N. J. Higham, Accuracy and Stability of
-Numerical Algorithms, 2nd ed., section 3.1).
+Every operation obeys ``fl(a op b) = (a op b)(1 + e) + f`` with ``|e| <= 2**-53`` and ``|f| <= 2**-1022``
+where the result underflows, even if it is flushed to zero. Sums of n products, in any order and with or
+without fused multiply-add, then err by at most ``gamma(n) * sum |a_i b_i|`` (N. J. Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., section 3.1).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pvq.arrays import F64
 __all__ = ["TINY", "UNIT", "gamma", "proves_psd", "psd_shift", "subtract_down"]
 
 UNIT = 2.0**-53
-TINY = 2.0**-1074
+TINY = 2.0**-1022
 
 
 def gamma(k: int) -> float:

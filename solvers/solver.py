@@ -13,6 +13,7 @@ from pvq.arrays import F64
 from pvq.errors import PvqError
 from pvq.registry import Registry
 
+from .decibel import snr_achieved_db, snr_at_most_db
 from .feasible import FeasibleSet, SetSpec, fit_set
 from .outcome import Certificate, Outcome, Status
 from .problem import LayerProblem
@@ -81,8 +82,9 @@ class Result:
     status : why it stopped
     error_lower : no feasible point has a smaller error; None where the method proves nothing
     error_upper : the error of `point`, rounding included; None where the method gives no point
-    snr_at_most_db : the SNR that `error_lower` leaves possible; None if that is unlimited
-    snr_achieved_db : the SNR of `point`; inf for no error
+    snr_at_most_db : the SNR that `error_lower` leaves possible, rounded up; None if that is unlimited or
+        there is no signal
+    snr_achieved_db : the SNR of `point`, rounded down; inf for no error, None for no signal above rounding
     gap_db : snr_at_most_db - snr_achieved_db
     certified : whether a certificate was re-proved for a bound above 0
     seconds : wall-clock time of the method
@@ -148,11 +150,12 @@ def solve(
 
 def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, name: str) -> Result:
     """Price the point and re-prove the certificate."""
-    upper = _price(problem, feasible, outcome, name)
+    point = _point(feasible, outcome, name)
+    upper = None if point is None else problem.error_upper(point)
     proved = outcome.certificate.bound(problem, feasible, CLAIM_SLACK) if outcome.certificate else None
     lower = None if proved is None else max(0.0, proved)
-    at_most = problem.snr_db(lower) if lower else None
-    achieved = None if upper is None or problem.signal == 0 else problem.snr_db(upper)
+    at_most = snr_at_most_db(problem.signal_upper, lower) if lower else None
+    achieved = None if upper is None else snr_achieved_db(problem.signal_lower, upper)
     both = at_most is not None and achieved is not None
     return Result(
         method=name,
@@ -163,19 +166,21 @@ def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, nam
         snr_achieved_db=achieved,
         gap_db=at_most - achieved if both else None,  # type: ignore[operator]
         certified=proved is not None and proved > 0,
-        point=outcome.point,
+        point=point,
         certificate=outcome.certificate if proved is not None and proved > -np.inf else None,
         iterations=outcome.iterations,
         notes=outcome.notes,
     )
 
 
-def _price(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, name: str) -> float | None:
+def _point(feasible: FeasibleSet, outcome: Outcome, name: str) -> F64 | None:
+    """Return the point in float64, the precision that it is judged and handed on in."""
     if outcome.point is None:
         return None
-    if not feasible.contains(outcome.point):
+    point = np.asarray(outcome.point, dtype=np.float64)
+    if not feasible.contains(point):
         raise PvqError(f"{name} returned a point outside the set; this is a defect of the method")
-    return problem.error_upper(outcome.point)
+    return point
 
 
 def _meets(lower: float | None, upper: float | None) -> bool:

@@ -35,8 +35,10 @@ def verify_path(path: str | Path) -> list[dict[str, Any]]:
 
     Returns
     -------
-    one mapping per claim: ``path``, ``claim`` (its number in the file), ``method``, ``claimed``, ``proved``,
-    ``accepted``, ``reason`` (empty where accepted). A file that cannot be read is a row that is not accepted.
+    one mapping per claim: ``path``, ``claim`` (its number in the file), ``method``; ``problem`` (content hash
+    of H and w), ``n`` (weights) and ``set`` (as `describe_set` puts it), which are what the claim is about;
+    ``claimed``, ``proved``, ``accepted``, ``reason`` (empty where accepted). A file that cannot be read is a
+    row that is not accepted, with None for what is unknown.
 
     Raises
     ------
@@ -75,6 +77,9 @@ def _row(path: Path, number: int, claim: Claim | None, proved: float | None, rea
         "path": str(path),
         "claim": number,
         "method": claim.method if claim else None,
+        "problem": claim.problem.digest if claim else None,
+        "n": claim.problem.n if claim else None,
+        "set": claim.set if claim else None,
         "claimed": claim.value if claim and known else None,
         "proved": proved,
         "accepted": not reason,

@@ -7,7 +7,7 @@ import pytest
 
 from pvq.arrays import F64
 from pvq.errors import SpecError, UnknownName
-from pvq.solvers.feasible import SETS, FeasibleSet, FiniteSet, SetSpec, SparseSet, fit_set
+from pvq.solvers.feasible import SETS, FeasibleSet, FiniteSet, SetSpec, SparseSet, describe_set, fit_set
 from pvq.theory.codebook import Codebook
 
 W = np.random.default_rng(0).standard_normal((4, 10))
@@ -90,3 +90,16 @@ def test_sparse_set_contains_only_what_it_should(x: F64) -> None:
 def test_levels_are_checked() -> None:
     with pytest.raises(ValueError, match="at most 65536"):
         FiniteSet(Codebook(np.arange(65537.0)))
+
+
+def test_descriptions_tell_sets_apart() -> None:
+    grids = [np.array(levels) for levels in ([-1.0, 0.0, 1.0], [-1.0, 1e-300, 1.0], [-1.0, 1.0])]
+    sets = [FiniteSet(Codebook(levels)) for levels in grids]
+    sparse = [SparseSet(n, k) for n, k in ((4, 1), (4, 2), (5, 1))]
+    texts = [describe_set(feasible) for feasible in (*sets, *sparse)]
+    assert len(set(texts)) == len(texts)
+    assert texts[0].startswith("3 levels from -1 to 1, ")
+    assert texts[3] == "sparse 1 of 4"
+    assert describe_set(FiniteSet(Codebook(grids[0].copy()))) == texts[0]
+    with pytest.raises(ValueError, match="finite or a sparse set"):
+        describe_set("int[bits=4]")  # type: ignore[arg-type]

@@ -105,9 +105,41 @@ def test_error_of_w_itself_is_zero_and_x_is_checked() -> None:
             problem.error(x)
 
 
-def test_snr() -> None:
-    problem = LayerProblem(EYE, np.array([3.0, 4.0]))
-    assert problem.snr_db(0.25) == pytest.approx(20.0, abs=1e-12)
-    assert problem.snr_db(0.0) == np.inf
-    assert np.isnan(LayerProblem(EYE, np.zeros(2)).snr_db(1.0))
-    assert np.isnan(problem.snr_db(-1.0))
+def test_an_error_that_overflows_is_infinite() -> None:
+    """H (x - w) is inf - inf here: a NaN must read neither as no error nor as a perfect fit."""
+    problem = LayerProblem(1e150 * np.array([[1.0, -0.5], [-0.5, 1.0]]), ONES)
+    for x in (np.full(2, 1e200), np.full(2, -1e308)):
+        assert problem.error(x) == problem.error_upper(x) == np.inf
+
+
+@pytest.mark.parametrize("condition", [1e2, 1e8, 1e13])
+def test_signals_enclose_the_exact_one(condition: float) -> None:
+    """Weights along the flattest direction: most of the computed signal is rounding."""
+    for seed in range(8):
+        H = gram_of_condition(4, condition, seed)
+        problem = LayerProblem(H, np.linalg.eigh(H)[1][:, 0])
+        exact = exact_error(problem, np.zeros(4))
+        assert 0 <= problem.signal_lower <= exact <= problem.signal_upper
+        assert problem.signal_upper - problem.signal_lower <= 1e-12
+
+
+def test_no_signal_has_no_bounds_to_speak_of() -> None:
+    for problem in (LayerProblem(EYE, np.zeros(2)), LayerProblem(np.zeros((2, 2)), ONES)):
+        assert problem.signal_lower == problem.signal_upper == 0.0
+    cancelled = LayerProblem(np.ones((2, 2)), np.array([1.0, -1.0]))
+    assert cancelled.signal_lower == 0.0 < cancelled.signal_upper < 1e-12
+
+
+def test_error_upper_holds_where_products_are_flushed_to_zero() -> None:
+    """H (x - w)^2 = 1e-310 is subnormal: what is computed may be 0, the bound must not rely on it."""
+    problem = LayerProblem(1e-150 * EYE, np.array([1e-75, 0.0]))
+    x = problem.w + np.array([0.0, 1e-80])
+    assert problem.error_upper(x) - problem.error(x) >= exact_error(problem, x) > 0
+
+
+def test_a_gram_of_another_matrix_is_refused() -> None:
+    gram = Gram.of(EYE)
+    assert LayerProblem(EYE.copy(), ONES, gram).H is gram.matrix
+    for other in (2.0 * EYE, np.eye(3), 1.0):
+        with pytest.raises(ValueError, match="the gram given with it"):
+            LayerProblem(other, ONES, gram)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import pytest
 from pvq.errors import CertificateRejected, PvqError
 from pvq.solvers.catalogue import brute_force, catalogue_problem
 from pvq.solvers.certificate_files import Claim, load_claims, save_claims
-from pvq.solvers.feasible import fit_set
+from pvq.solvers.feasible import describe_set, fit_set
 from pvq.solvers.problem import problems_of_layer
 from pvq.solvers.solver import solve
 from pvq.solvers.verify import check, verify_path
@@ -48,6 +48,16 @@ def test_what_is_stored_is_accepted(stored: Path) -> None:
     assert row["accepted"]
     assert 0 < row["claimed"] <= row["proved"] <= row["claimed"] * (1 + 1e-6)
     assert verify_path(str(stored.parent)) == [row]
+
+
+def test_rows_say_what_they_are_about(stored: Path) -> None:
+    (claim,) = load_claims(stored)
+    (row,) = verify_path(stored)
+    assert (row["problem"], row["n"], row["set"]) == (claim.problem.digest, 6, claim.set)
+    assert claim.set == describe_set(claim.feasible)
+    stored.write_bytes(b"")
+    (row,) = verify_path(stored)
+    assert row["problem"] is row["n"] is row["set"] is None
 
 
 def test_a_file_is_enough_with_the_gram_beside_it(stored: Path, tmp_path: Path) -> None:
