@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["ResNet20Cifar10"]
 
 WEIGHTS = Path(__file__).parents[1] / "bundled" / "resnet20_cifar10.safetensors"
-RECIPE = "resnet20-cifar10"
 
 
 @MODELS.register("resnet20-cifar10")
@@ -29,36 +28,28 @@ class ResNet20Cifar10:
     def load(self) -> Model:
         """Return the network; its metadata are those written into the file when it was trained."""
         from pvq import __version__
-        from pvq.empirical.recipe import read_recipe
 
-        recipe = read_recipe(RECIPE)
+        about = _metadata(WEIGHTS)
         state = load_state_dict(WEIGHTS)
         source = Source("pvq", __version__, WEIGHTS.name, file_sha256(WEIGHTS), "MIT")
-        preprocessing = Preprocessing(32, recipe.mean, recipe.std)
+        preprocessing = Preprocessing(32, tuple(about["mean"]), tuple(about["std"]))
 
         def build() -> nn.Module:
             from pvq.empirical.architecture import ARCHITECTURES
 
-            net = ARCHITECTURES.build(recipe.model).build()
+            net = ARCHITECTURES.build(str(about["architecture"])).build()
             net.load_state_dict(state, strict=True)
             return net
 
-        return Model("resnet20-cifar10", source, layers_of(state), build, preprocessing, _metadata(WEIGHTS))
+        return Model("resnet20-cifar10", source, layers_of(state), build, preprocessing, about)
 
 
 def _metadata(path: Path) -> dict[str, Any]:
-    """Return the header's metadata; values that are JSON are read as such."""
+    """Return what training wrote into the header: architecture, mean, std, accuracy, seed, recipe."""
     try:
         from safetensors import safe_open
     except ImportError as error:
         raise MissingExtra("safetensors", "torch") from error
     with safe_open(str(path), framework="numpy") as file:
-        stored: dict[str, str] = file.metadata() or {}
-    return {key: _value(text) for key, text in stored.items()}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+        about: dict[str, Any] = json.loads(file.metadata()["pvq"])
+    return about

@@ -13,8 +13,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pvq.empirical.bundle import bundled_path
 from pvq.empirical.model import LayerWeights, Model, Preprocessing, Source, trouble
 from pvq.empirical.models_zoo import MODELS, load_model
+from pvq.empirical.record import read_record
 from pvq.empirical.state_dict import layers_of
 from pvq.empirical.zoo import torchvision as torchvision_adapter
 from pvq.errors import PvqError, UnknownName
@@ -45,6 +47,14 @@ def test_every_model_is_described_in_one_line() -> None:
     assert {"resnet20-cifar10", "mobilenet-v2", "efficientnet-lite0", "torchvision", "timm", "file"} <= set(
         MODELS.describe()
     )
+
+
+def test_the_bundled_network_says_how_it_was_made() -> None:
+    model = load_model("resnet20-cifar10")
+    record = read_record(bundled_path("resnet20_cifar10.json"))
+    assert model.metadata["test_accuracy"] == record.test_accuracy
+    assert model.metadata["recipe_hash"] == record.recipe.hash
+    assert model.preprocessing == Preprocessing(32, record.recipe.mean, record.recipe.std)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth", "pt"])
