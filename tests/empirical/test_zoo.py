@@ -53,8 +53,9 @@ def test_the_bundled_network_says_how_it_was_made() -> None:
     model = load_model("resnet20-cifar10")
     record = read_record(bundled_path("resnet20_cifar10.json"))
     assert model.metadata["test_accuracy"] == record.test_accuracy
-    assert model.metadata["recipe_hash"] == record.recipe.hash
-    assert model.preprocessing == Preprocessing(32, record.recipe.mean, record.recipe.std)
+    assert model.metadata["recipe_hash"] == record.recipe_hash
+    mean, std = tuple(record.recipe["mean"]), tuple(record.recipe["std"])
+    assert model.preprocessing == Preprocessing(32, mean, std)
 
 
 @pytest.mark.parametrize("suffix", ["safetensors", "pth", "pt"])
