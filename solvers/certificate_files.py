@@ -9,13 +9,15 @@ unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from pvq.theory.codebook import Codebook
 
 from .certificates import FiniteCertificate, SparseCertificate
 from .feasible import FeasibleSet, FiniteSet, SparseSet, describe_set
-from .gram import Gram
+from .gram import Gram, digest_of
 from .npz import read_npz
 from .outcome import Certificate
 from .problem import LayerProblem
@@ -34,6 +36,7 @@ from .solver import Result
 
 __all__ = ["SUFFIX", "Claim", "load_claims", "save_claims"]
 
+T = TypeVar("T")
 SUFFIX = ".cert.npz"
 FORMAT = 1
 
@@ -60,6 +63,12 @@ class Claim:
     def set(self) -> str:
         """The set in words, as `describe_set` puts it."""
         return describe_set(self.feasible)
+
+    @cached_property
+    def digest(self) -> str:
+        """Content hash of the whole claim: problem, set, evidence, value and method."""
+        content = f"{json.dumps(_describe(self), sort_keys=True)}|{digest_of(*_arrays(self).values())}"
+        return hashlib.sha256(content.encode()).hexdigest()
 
     @staticmethod
     def of(problem: LayerProblem, feasible: FeasibleSet, result: Result) -> Claim:
@@ -124,7 +133,7 @@ def _describe(claim: Claim) -> dict[str, Any]:
         "kind": "sparse" if sparse else "finite",
         "k": claim.feasible.k if isinstance(claim.feasible, SparseSet) else None,
         "method": claim.method,
-        "claim": claim.value,
+        "claim": float(claim.value),
     }
 
 
@@ -133,7 +142,7 @@ def _names(entry: Mapping[str, Any]) -> list[str]:
 
 
 def _rebuild(path: Path, entry: Mapping[str, Any], arrays: Mapping[str, F64]) -> Claim:
-    gram = _read_gram(path, str(entry["gram"]))
+    gram = _read_gram(path, _typed(entry, "gram", str))
     problem = LayerProblem(gram.matrix, arrays["w"], gram)
     if problem.digest != entry["problem"]:
         raise ValueError("its weights or H are not those that the certificate was made for")
@@ -143,11 +152,19 @@ def _rebuild(path: Path, entry: Mapping[str, Any], arrays: Mapping[str, F64]) ->
         feasible = FiniteSet(Codebook(arrays["levels"]))
         certificate = FiniteCertificate(problem.digest, arrays["d"], arrays["u"])
     elif entry["kind"] == "sparse":
-        feasible = SparseSet(problem.n, int(entry["k"]))
+        feasible = SparseSet(problem.n, _typed(entry, "k", int))
         certificate = SparseCertificate(problem.digest, arrays["d"], arrays["u"])
     else:
         raise ValueError(f"unknown kind {entry['kind']!r}")
-    return Claim(problem, feasible, certificate, float(entry["claim"]), str(entry["method"]))
+    return Claim(problem, feasible, certificate, _typed(entry, "claim", float), _typed(entry, "method", str))
+
+
+def _typed(entry: Mapping[str, Any], key: str, kind: type[T]) -> T:
+    """Return an entry of exactly that type: JSON's true and Infinity are not counts, nor is 3.9."""
+    value = entry[key]
+    if type(value) is not kind:
+        raise ValueError(f"{key} must be stored as {kind.__name__}, got {type(value).__name__}")
+    return value
 
 
 def _read_gram(path: Path, digest: str) -> Gram:
@@ -168,7 +185,7 @@ def _header(stored: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     try:
         header = json.loads(str(stored["claims"]))
         claims = header["claims"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise PvqError(f"{path} is not a certificate file: {error}") from error
     if header.get("format") != FORMAT or not isinstance(claims, list):
         raise PvqError(f"{path} has certificate format {header.get('format')!r}, this version reads {FORMAT}")

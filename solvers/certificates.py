@@ -180,8 +180,11 @@ def _branches(w: F64, d: F64, tangent: _Tangent, slack: float) -> tuple[F64, F64
 def _sum_of_branches(kept: F64, removed: F64, quadratic: float, p: int) -> float:
     """Return the least total with p weights removed: all kept, plus the p smallest differences.
 
-    Differences are rounded down, and no choice of p of them sums to less than the p smallest.
+    Differences are rounded down, and no choice of p of them sums to less than the p smallest. A difference
+    that is not known could be any, and sorting would hide it: then nothing is proved.
     """
+    if not np.isfinite(removed).all():
+        return -np.inf
     extra = np.sort(np.nextafter(removed - kept, -np.inf))[:p]
     return _sum_down([*kept, *extra, -quadratic])
 

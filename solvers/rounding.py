@@ -9,6 +9,7 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1).
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import lapack
 
 from pvq.arrays import F64
@@ -84,14 +85,19 @@ def _cholesky_completes(H: F64, diagonal: F64, slack: float) -> bool:
     """Factor the shifted matrix after an exact scaling by powers of two that brings its diagonal into [1, 4).
 
     The scaled entries that underflow are off by less than 1e-300, which the added 1e-280 covers together
-    with every underflow inside the factorisation (at most 2n * 2**-1074 per entry of A - R'R).
+    with every underflow inside the factorisation (at most 2n * 2**-1022 per entry of A - R'R).
     """
     n = len(diagonal)
     half = (np.frexp(diagonal)[1] - 1) // 2
-    A = np.ldexp(np.ldexp(H, -half[:, None]), -half[None, :])
+    A = _scaled(H, -half)
     scaled = np.ldexp(diagonal, -2 * half)
     shift = slack * psd_shift(n) * scaled * (1.0 + 16 * UNIT) + n * 1e-280
     A[np.arange(n), np.arange(n)] = np.nextafter(scaled - shift, -np.inf)
     factor, info = lapack.dpotrf(A, lower=1, clean=0, overwrite_a=0)
     pivots = np.diagonal(factor)
     return info == 0 and bool(np.isfinite(A).all() and np.isfinite(pivots).all() and (pivots > 0).all())
+
+
+def _scaled(H: F64, exponents: NDArray[np.int32]) -> F64:
+    """Return 2^e_i H_ij 2^e_j, rounded once: of two steps, the second may scale back what the first lost."""
+    return np.asarray(np.ldexp(H, exponents[:, None] + exponents[None, :]))

@@ -92,8 +92,12 @@ def _finite(value: float | None) -> float | None:
 
 
 def _save(folder: Path, problem: LayerProblem, feasible: FeasibleSet, result: Result) -> str | None:
-    """Store the certificate under the method's name and the problem's hash; return the path."""
+    """Store the certificate under the method's name and the hashes of problem and claim; return the path.
+
+    The claim's hash keeps apart what one method proves of one problem for several sets or limits.
+    """
     if result.certificate is None:
         return None
-    stem = f"{re.sub('[^A-Za-z0-9.=-]+', '_', result.method)}-{problem.digest[:16]}"
-    return str(save_claims(folder / stem, [Claim.of(problem, feasible, result)]))
+    claim = Claim.of(problem, feasible, result)
+    name = re.sub("[^A-Za-z0-9.=-]+", "_", result.method)
+    return str(save_claims(folder / f"{name}-{problem.digest[:16]}-{claim.digest[:16]}", [claim]))

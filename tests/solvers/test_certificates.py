@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pvq.arrays import F64
 from pvq.solvers.catalogue import CATALOGUE, brute_force, catalogue_problem
-from pvq.solvers.certificates import FiniteCertificate, SparseCertificate
+from pvq.solvers.certificates import FiniteCertificate, SparseCertificate, _sum_of_branches
 from pvq.solvers.feasible import FeasibleSet, FiniteSet, SparseSet, fit_set
 from pvq.solvers.outcome import Outcome
 from pvq.solvers.problem import LayerProblem
@@ -231,3 +231,11 @@ def test_many_levels_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     whole = proof.bound(problem, feasible)
     monkeypatch.setattr("pvq.solvers.certificates.CHUNK", 100)
     assert proof.bound(problem, feasible) == whole > 0
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf])
+def test_an_unknown_branch_is_not_sorted_out_of_sight(unknown: float) -> None:
+    """With one weight to remove and one removal cost unknown, the known one need not be the smaller."""
+    kept = np.zeros(2)
+    assert _sum_of_branches(kept, np.array([1.0, 2.0]), 0.0, 1) == pytest.approx(1.0)
+    assert _sum_of_branches(kept, np.array([1.0, unknown]), 0.0, 1) == -np.inf

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pvq.arrays import F64
-from pvq.solvers.rounding import gamma, proves_psd, psd_shift, subtract_down
+from pvq.solvers.rounding import _scaled, gamma, proves_psd, psd_shift, subtract_down
 
 from .exact import gram_of_condition, is_psd, remainder
 
@@ -45,6 +45,14 @@ def test_proofs_hold_exactly(condition: float) -> None:
                 refuted += 1
     assert proved > 0
     assert refuted > 0
+
+
+def test_scaling_rounds_once() -> None:
+    """In two steps, 1.5 * 2^-1060 would lose its bits on the way to 2^-1080 and come back as 2^-580 or 0."""
+    H = np.array([[1.0, 1.5 * 2.0**-1060], [1.5 * 2.0**-1060, 1.0]])
+    exponents = np.array([-20, 500], dtype=np.int32)
+    expected = [[2.0**-40, 1.5 * 2.0**-580], [1.5 * 2.0**-580, 2.0**1000]]
+    assert _scaled(H, exponents).tolist() == expected
 
 
 def test_proofs_lose_no_more_than_the_shift() -> None:

@@ -12,7 +12,9 @@ import pytest
 from pvq.errors import PvqError, SpecError
 from pvq.solvers.catalogue import catalogue_problem
 from pvq.solvers.feasible import fit_set
+from pvq.solvers.problem import LayerProblem
 from pvq.solvers.rows import load_problem, solve_rows
+from pvq.solvers.solver import Limits, solve
 from pvq.solvers.verify import verify_path
 
 FIELDS = {
@@ -65,6 +67,27 @@ def test_saved_certificates_verify(tmp_path: Path) -> None:
     assert verified["accepted"]
     assert verified["method"] == "hull"
     assert verified["claimed"] == rows[0]["error_lower"]
+
+
+def test_certificates_of_several_sets_and_limits_stand_side_by_side(tmp_path: Path) -> None:
+    problem = catalogue_problem("conv", 12)
+    runs = [("int[bits=2]", 1e-3), ("int[bits=3]", 1e-3), ("int[bits=3]", 1e-7), ("int[bits=3]", 1e-7)]
+    rows = [
+        solve_rows(problem, spec, ["hull"], Limits(tolerance=tolerance), save_to=tmp_path)[0]
+        for spec, tolerance in runs
+    ]
+    verified = {row["path"]: row for row in verify_path(tmp_path)}
+    assert len(verified) == 3
+    assert [verified[row["certificate"]]["claimed"] for row in rows] == [row["error_lower"] for row in rows]
+
+
+def test_no_signal_is_null() -> None:
+    """An error that is certain beside a signal that is zero: no SNR, and not NaN."""
+    problem = LayerProblem(np.diag([1.0, 0.0]), np.array([0.0, 5.0]))
+    (row,) = solve_rows(problem, "levels[1;2]", ["hull"])
+    assert 0 < row["error_lower"] <= 1 <= row["error_upper"]
+    assert row["snr_at_most_db"] is row["snr_achieved_db"] is row["gap_db"] is None
+    assert solve(problem, "levels[1;2]", "hull").snr_at_most_db is None
 
 
 def test_unknown_methods_are_told_before_anything_runs(tmp_path: Path) -> None:

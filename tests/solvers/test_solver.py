@@ -53,6 +53,16 @@ def test_points_outside_the_set_are_a_defect() -> None:
         solve(PROBLEM, SET, Says(point=np.array([0.5, 0.0])))
 
 
+def test_points_are_judged_in_float64() -> None:
+    """0.1 in long double is no float64 level, but what is handed on and priced is."""
+    given = np.array([1, 0], dtype=np.longdouble) / 10
+    result = solve(PROBLEM, "levels[0;0.1]", Says(point=given))
+    assert result.point is not None
+    assert result.point.dtype == np.float64
+    assert result.point.tolist() == [0.1, 0.0]
+    assert result.error_upper == PROBLEM.error_upper(np.array([0.1, 0.0]))
+
+
 def test_the_point_is_priced_here() -> None:
     result = solve(PROBLEM, SET, Says(point=np.zeros(2)))
     assert result.error_upper == pytest.approx(2 * 0.09 + 2 * 0.16 - 2 * 0.12, rel=1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from pvq.errors import CertificateRejected, PvqError
 from pvq.solvers.catalogue import brute_force, catalogue_problem
 from pvq.solvers.certificate_files import Claim, load_claims, save_claims
+from pvq.solvers.certificates import FiniteCertificate
 from pvq.solvers.feasible import describe_set, fit_set
 from pvq.solvers.problem import problems_of_layer
 from pvq.solvers.solver import solve
@@ -140,7 +142,20 @@ def _no_kind(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
     del entry["kind"]
 
 
+def _huge_claim(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
+    entry["claim"] = 10**400
+
+
+def _true_claim(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
+    entry["claim"] = True
+
+
+def _number_as_method(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
+    entry["method"] = 1
+
+
 TAMPERS = [
+    _huge_claim, _true_claim, _number_as_method,
     _scale_d, _scale_u, _lower_d, _other_weights, _nan_d, _short_u, _text_d, _no_u, _nan_claim,
     _infinite_claim, _text_claim, _other_problem, _path_as_gram, _unknown_kind, _no_kind,
 ]  # fmt: skip
@@ -155,6 +170,21 @@ def test_tampering_is_rejected_with_a_reason(
     assert not row["accepted"]
     assert row["reason"]
     json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize("k", [float("inf"), 2.9, 2.0, True, "2", None, -1, 10**400])
+def test_counts_are_whole_numbers(tmp_path: Path, k: object) -> None:
+    stored = save_claims(tmp_path / "row", [_claim(*CAMPS[1])])
+    _edit(stored, lambda _, entry: entry.update(k=k))
+    (row,) = verify_path(stored)
+    assert not row["accepted"]
+    assert "k must" in row["reason"] or "integer string" in row["reason"]
+
+
+def test_headers_without_end_are_rejected(stored: Path) -> None:
+    np.savez(stored, claims=np.array("[" * 10**5))
+    (row,) = verify_path(stored)
+    assert "is not a certificate file" in row["reason"]
 
 
 def test_a_changed_gram_is_rejected(stored: Path) -> None:
@@ -235,6 +265,22 @@ def test_check_rejects_by_exception() -> None:
     assert check(claim) >= claim.value
     with pytest.raises(CertificateRejected, match="claims"):
         check(Claim(claim.problem, claim.feasible, claim.certificate, 1.1 * claim.value))
+
+
+def test_digests_tell_claims_apart() -> None:
+    claim = _claim(*CAMPS[0])
+    proof, same = claim.certificate, _claim(*CAMPS[0])
+    assert isinstance(proof, FiniteCertificate)
+    others = [
+        replace(claim, value=0.5 * claim.value),
+        replace(claim, method="other"),
+        replace(claim, feasible=fit_set("levels[0;1]", claim.problem.w)),
+        replace(claim, certificate=replace(proof, d=0.5 * proof.d)),
+        replace(claim, certificate=replace(proof, u=0.5 * proof.u)),
+        _claim(*CAMPS[0], seed=1),
+    ]
+    assert same.digest == claim.digest
+    assert len({claim.digest, *(other.digest for other in others)}) == 1 + len(others)
 
 
 def test_results_without_certificate_make_no_claim() -> None:
