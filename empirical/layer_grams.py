@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from pvq.empirical import activations, im2col
 from pvq.empirical.activations import LayerGram, gram_matrices
 from pvq.empirical.calibration import Calibration
 from pvq.empirical.model import LayerWeights
@@ -45,7 +48,8 @@ class GramSource:
         passes over the images as memory allows and written first.
         """
         store, network = ArrayStore(self.folder), _network_digest(self.module)
-        keys = {layer.name: self._key(layer, network) for layer in layers}
+        code = _code_digest(self.module)
+        keys = {layer.name: self._key(layer, network, code) for layer in layers}
         found = {name: self._read(store, key) for name, key in keys.items()}
         missing = [name for name, gram in found.items() if gram is None]
         if missing:
@@ -55,8 +59,9 @@ class GramSource:
                 found[name] = self._stored(keys[name], gram)
         return {name: gram for name, gram in found.items() if gram is not None}
 
-    def _key(self, layer: LayerWeights, network: str) -> str:
-        return content_key({"layer": layer.name, "network": network, "images": self.calibration.digest})
+    def _key(self, layer: LayerWeights, network: str, code: str) -> str:
+        images = self.calibration.digest
+        return content_key({"layer": layer.name, "network": network, "images": images, "code": code})
 
     def _read(self, store: ArrayStore, key: str) -> StoredGram | None:
         arrays = store.get(key)
@@ -74,6 +79,30 @@ def _network_digest(module: nn.Module) -> str:
         tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy() for tensor in state.values()
     ]
     return content_key({"names": list(state), "text": str(module)}, *tensors)
+
+
+def _code_digest(module: nn.Module) -> str:
+    """Return a hash of the code that makes Gram matrices: ours, the network's and torch, by its version.
+
+    The network's is every file that defines a class of one of its parts; a class without a file, such as one
+    typed at a prompt, counts by its name alone.
+    """
+    own = [__file__, *(inspect.getfile(module) for module in (activations, im2col))]
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__}
+    theirs = {_source_file(kind) for kind in kinds if kind.__module__.partition(".")[0] != "torch"}
+    files = sorted({*own, *theirs} - {""})
+    sources = [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+    names = sorted(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+    return content_key({"files": sources, "classes": names, "torch": torch.__version__})
+
+
+def _source_file(kind: type) -> str:
+    """Return the file that defines a class, empty where there is none."""
+    try:
+        file = inspect.getsourcefile(kind) or ""
+    except (TypeError, OSError):
+        return ""
+    return file if Path(file).is_file() else ""
 
 
 def mend(module: nn.Module) -> tuple[nn.Module, str]:
