@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,16 @@ from typing import Any
 
 from pvq.empirical.plan import LayerPlan
 from pvq.empirical.tasks import Camp
+from pvq.solvers.decibel import snr_achieved_db, snr_at_most_db
 
-__all__ = ["LIKELY_DB", "CampSum", "bound_row", "sum_camp", "verdict"]
+__all__ = ["FIELDS", "LIKELY_DB", "CampSum", "bound_row", "solved_columns", "sum_camp", "verdict"]
+
+FIELDS = (
+    "layer", "kind", "bits", "n", "rows", "rows_total", "quant_snr_at_most_db", "quant_snr_achieved_db",
+    "prune_snr_at_most_db", "prune_snr_achieved_db", "verdict", "certified", "seconds",
+    "quant_nearest_snr_db", "prune_magnitude_snr_db", "quant_set", "prune_set", "quant_method",
+    "prune_method", "dead_inputs", "note",
+)  # fmt: skip
 
 # Where exact optima are known (n = 48, well-conditioned and convolutional Gram matrices), the points found
 # lie at most 0.8 dB below them; with this lead of one camp's best point over the other's, the order of the
@@ -25,17 +34,18 @@ class CampSum:
 
     Parameters
     ----------
-    signal : sum of w' H w
+    signal_lower, signal_upper : the sum of w' H w lies between
     lower : no choice of the rows' weights has a smaller error; None where a row has no bound
-    upper : error of the best points, rounded up
-    naive : error of rounding to nearest, or of keeping the largest weights
+    upper : the error of the best points is at most this
+    naive : at most this is the error of rounding to nearest, or of keeping the largest weights
     certified : every row's bound was re-proved
     seconds : of solving
     method : which methods found the points
     note : what went wrong
     """
 
-    signal: float = 0.0
+    signal_lower: float = 0.0
+    signal_upper: float = 0.0
     lower: float | None = None
     upper: float | None = None
     naive: float | None = None
@@ -44,20 +54,19 @@ class CampSum:
     method: str = ""
     note: str = ""
 
-    def snr(self, error: float | None) -> float | None:
-        """Return 10 log10(signal / error) in dB; inf for no error, None where there is nothing to compare.
+    def achieved(self, error: float | None) -> float | None:
+        """Return what 10 log10(signal / error), in dB, reaches at least; None where nothing is known.
 
-        >>> CampSum(signal=100.0).snr(1.0)
-        20.0
+        >>> 20.0 - 1e-12 < CampSum(100.0, 100.0).achieved(1.0) < 20.0
+        True
         """
-        if error is None or self.signal <= 0:
-            return None
-        return math.inf if error == 0 else 10 * math.log10(self.signal / error)
+        return None if error is None else snr_achieved_db(self.signal_lower, error)
 
     @property
     def at_most(self) -> float | None:
-        """The ceiling in dB, None where nothing is proved."""
-        return self.snr(self.lower) if self.lower or self.lower == self.upper == 0 else None
+        """The ceiling in dB, inf where there is a point without error, None where nothing is proved."""
+        proved = bool(self.lower) or self.lower == self.upper == 0
+        return snr_at_most_db(self.signal_upper, self.lower) if proved and self.lower is not None else None
 
 
 def sum_camp(records: Sequence[Mapping[str, Any]], failures: Sequence[str] = ()) -> CampSum:
@@ -71,7 +80,8 @@ def sum_camp(records: Sequence[Mapping[str, Any]], failures: Sequence[str] = ())
     if failures or not records:
         return CampSum(seconds=seconds, note=note)
     return CampSum(
-        signal=math.fsum(record["signal"] for record in records),
+        signal_lower=_total(records, "signal_lower", 0.0) or 0.0,
+        signal_upper=_total(records, "signal_upper", math.inf) or 0.0,
         lower=_total(records, "error_lower", 0.0),
         upper=_total(records, "error_upper", math.inf),
         naive=_total(records, "naive_error", math.inf),
@@ -91,7 +101,10 @@ def _total(records: Sequence[Mapping[str, Any]], key: str, towards: float) -> fl
     values = [record[key] for record in records]
     if any(value is None for value in values):
         return None
-    total = math.fsum(values)
+    try:
+        total = math.fsum(values)
+    except OverflowError:
+        return sys.float_info.max if towards == 0.0 else math.inf
     return math.nextafter(total, towards) if total else 0.0
 
 
@@ -102,11 +115,11 @@ def verdict(quantize: CampSum, prune: CampSum) -> str | None:
     smaller than the least error that the other's certificates leave possible. *likely*: the best point of one
     camp is at least 1 dB above the best of the other. *open* otherwise; None where a camp has no point.
 
-    >>> good, bad = CampSum(1.0, 0.01, 0.02, certified=True), CampSum(1.0, 0.1, 0.3, certified=True)
+    >>> good, bad = CampSum(1, 1, 0.01, 0.02, certified=True), CampSum(1, 1, 0.1, 0.3, certified=True)
     >>> verdict(good, bad), verdict(bad, good)
     ('quantize (proved)', 'prune (proved)')
     """
-    if quantize.upper is None or prune.upper is None or max(quantize.signal, prune.signal) <= 0:
+    if quantize.upper is None or prune.upper is None or max(quantize.signal_upper, prune.signal_upper) <= 0:
         return None
     if quantize.certified and prune.certified:
         if quantize.upper < (prune.lower or 0.0):
@@ -121,34 +134,44 @@ def verdict(quantize: CampSum, prune: CampSum) -> str | None:
     return "open"
 
 
+def solved_columns(sums: Mapping[Camp, CampSum]) -> dict[str, Any]:
+    """Return the columns of a row that follow from the sums alone: SNRs in dB, verdict, certified, methods
+    and seconds. `pvq verify` makes them again from the records.
+    """
+    quantize, prune = sums.get("quantize", CampSum()), sums.get("prune", CampSum())
+    return {
+        "quant_snr_at_most_db": quantize.at_most,
+        "quant_snr_achieved_db": quantize.achieved(quantize.upper),
+        "prune_snr_at_most_db": prune.at_most,
+        "prune_snr_achieved_db": prune.achieved(prune.upper),
+        "verdict": verdict(quantize, prune),
+        "certified": quantize.certified and prune.certified,
+        "seconds": quantize.seconds + prune.seconds,
+        "quant_nearest_snr_db": quantize.achieved(quantize.naive),
+        "prune_magnitude_snr_db": prune.achieved(prune.naive),
+        "quant_method": quantize.method,
+        "prune_method": prune.method,
+    }
+
+
 def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: str = "") -> dict[str, Any]:
     """Return the row of one layer at one bit width, the rows of `pvq bounds`.
 
     SNRs in dB over the rows solved (`rows` of `rows_total`), None where unknown; `verdict` speaks of those
     rows and of the grid that `quant_set` names. `seconds` is solving time on one thread.
     """
-    quantize, prune = sums.get("quantize", CampSum()), sums.get("prune", CampSum())
     notes = [plan.note, *(f"{camp}: {part.note}" for camp, part in sums.items() if part.note), note]
-    return {
+    row = {
         "layer": plan.layer.name,
         "kind": plan.layer.kind,
         "bits": int(bits) if bits == int(bits) else bits,
         "n": plan.layer.n,
         "rows": len(plan.rows),
         "rows_total": plan.layer.shape[0],
-        "quant_snr_at_most_db": quantize.at_most,
-        "quant_snr_achieved_db": quantize.snr(quantize.upper),
-        "prune_snr_at_most_db": prune.at_most,
-        "prune_snr_achieved_db": prune.snr(prune.upper),
-        "verdict": verdict(quantize, prune),
-        "certified": quantize.certified and prune.certified,
-        "seconds": quantize.seconds + prune.seconds,
-        "quant_nearest_snr_db": quantize.snr(quantize.naive),
-        "prune_magnitude_snr_db": prune.snr(prune.naive),
+        **solved_columns(sums),
         "quant_set": plan.sets.get((bits, "quantize")),
         "prune_set": plan.sets.get((bits, "prune")),
-        "quant_method": quantize.method,
-        "prune_method": prune.method,
         "dead_inputs": plan.dead_inputs,
         "note": "; ".join(part for part in notes if part),
     }
+    return {name: row[name] for name in FIELDS}

@@ -87,7 +87,8 @@ class BoundsRun:
 def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[dict[str, Any]]:
     """Do the run, write it into its folder and return its rows, one per layer and bit width.
 
-    The folder then holds bounds.parquet, bounds.json, manifest.json, tasks/, grams/ and certificates/. Every
+    The folder then holds bounds.parquet, bounds.json, sources.json (which records of tasks/ each row sums),
+    manifest.json, tasks/, grams/ and certificates/. Every
     task is written when it ends; what is there, intact, is not computed again, so an interrupted run loses at
     most the tasks that were under way. A layer that cannot be solved has its reason in `note`. See
     `pvq.empirical.bound_rows` for the fields, and for what the verdicts mean.
@@ -110,7 +111,8 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
     failures = _solve(plans, folder, executor_of(settings.workers), progress)
     note = "; ".join(filter(None, [remark, calibration.note]))
     rows = [row for plan in plans for row in _layer_rows(plan, settings.bits, folder, failures, note)]
-    folder.write_table(rows, _describe(settings, model, calibration))
+    sources = [_sources(plan, bits) for plan in plans for bits in settings.bits]
+    folder.write_table(rows, sources, _describe(settings, model, calibration))
     return rows
 
 
@@ -155,6 +157,12 @@ def _layer_rows(
                 sums[camp] = sum_camp(records, lost)
         rows.append(bound_row(plan, bits, sums, note))
     return rows
+
+
+def _sources(plan: LayerPlan, bits: float) -> dict[str, list[str]]:
+    """Return the keys of the tasks of one layer at one bit width, by camp."""
+    camps = {camp: tasks for (width, camp), tasks in plan.tasks.items() if width == bits}
+    return {camp: [task.key for task in tasks] for camp, tasks in camps.items()}
 
 
 def _describe(settings: BoundsRun, model: Model, calibration: Calibration) -> dict[str, Any]:

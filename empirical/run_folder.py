@@ -7,7 +7,7 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from pvq.empirical.atomic import write_bytes, write_text
 from pvq.empirical.model import file_sha256
+from pvq.empirical.points import save_points
 from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Task, run_task
 from pvq.errors import MissingExtra
@@ -24,7 +25,7 @@ from pvq.provenance import provenance
 from pvq.solvers.certificate_files import save_claims
 from pvq.solvers.gram import digest_of
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "consistent", "finite_rows"]
 
 
 @dataclass(frozen=True)
@@ -59,31 +60,36 @@ class RunFolder:
         return self.path / "certificates"
 
     def result(self, task: Task) -> dict[str, Any] | None:
-        """Return the stored result of a task, None if there is none or it or its certificate is damaged."""
+        """Return the stored result of a task; None if there is none, it or one of its files is damaged, or it
+        contradicts itself.
+        """
         record = self.tasks.get(task.key)
-        if record is None or not all(self._intact(name, digest) for name, digest in record["files"].items()):
+        if record is None or not all(self.intact(name, digest) for name, digest in record["files"].items()):
             return None
-        return record
+        return record if all(map(consistent, record["rows"])) else None
 
     def run(self, task: Task) -> None:
         """Solve a task and store its result; called in whatever process the task was sent to.
 
-        The certificate is written before the record that names it, so that a record is never without.
+        Certificates and points are written before the record that names them, so that a record is never
+        without.
         """
-        record, claims = run_task(task)
-        files = {}
-        if claims:
-            self._drop_damaged_grams({claim.problem.gram.digest for claim in claims})
-            layer = re.sub(r"[^A-Za-z0-9._-]+", "-", task.layer)
-            name = f"{layer}-{task.bits:g}bit-{task.camp}-{task.key[:12]}"
-            path = save_claims(self.certificates / name, claims)
-            files = {path.name: file_sha256(path)}
-            files |= {f"gram-{claim.problem.gram.digest}.npz": "" for claim in claims}
-        self.tasks.put(task.key, {**record, "layer": task.layer, "files": files})
+        solved = run_task(task)
+        digests = {point.problem.gram.digest for point in solved.points}
+        self._drop_damaged_grams(digests)
+        layer = re.sub(r"[^A-Za-z0-9._-]+", "-", task.layer)
+        stem = self.certificates / f"{layer}-{task.bits:g}bit-{task.camp}-{task.key[:12]}"
+        paths = [save_points(stem, solved.points)]
+        if solved.claims:
+            paths.append(save_claims(stem, solved.claims))
+        files = {path.name: file_sha256(path) for path in paths}
+        files |= {f"gram-{digest}.npz": "" for digest in sorted(digests)}
+        about = {"layer": task.layer, "bits": task.bits, "camp": task.camp, "set": task.feasible}
+        self.tasks.put(task.key, {**about, "files": files, "rows": solved.rows})
 
-    def _intact(self, name: str, digest: str) -> bool:
+    def intact(self, name: str, digest: str) -> bool:
         """Return whether a certificate has its digest, or a Gram file the content that its name promises."""
-        path = self.certificates / name
+        path = self.certificates / Path(name).name
         if not path.is_file():
             return False
         return file_sha256(path) == digest if digest else _gram_intact(path, path.stat().st_mtime_ns)
@@ -95,13 +101,35 @@ class RunFolder:
             if path.is_file() and not _gram_intact(path, path.stat().st_mtime_ns):
                 path.unlink()
 
-    def write_table(self, rows: Sequence[Mapping[str, Any]], description: Mapping[str, Any]) -> None:
-        """Write bounds.parquet, bounds.json (infinite values as null) and manifest.json."""
+    def write_table(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        sources: Sequence[Mapping[str, Any]],
+        description: Mapping[str, Any],
+    ) -> None:
+        """Write bounds.parquet, bounds.json (infinite values as null), sources.json and manifest.json.
+
+        Parameters
+        ----------
+        sources : for each row, by camp, the keys of the tasks that it is the sum of
+        """
         write_bytes(self.path / "bounds.parquet", _parquet(rows))
-        finite = [{key: _json_number(value) for key, value in row.items()} for row in rows]
-        write_text(self.path / "bounds.json", json.dumps(finite, indent=1, allow_nan=False))
+        write_text(self.path / "bounds.json", json.dumps(finite_rows(rows), indent=1, allow_nan=False))
+        write_text(self.path / "sources.json", json.dumps(list(sources), indent=1))
         manifest = {**description, **provenance(), "rows": len(rows)}
         write_text(self.path / "manifest.json", json.dumps(manifest, indent=1, default=str))
+
+
+def finite_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows as bounds.json holds them: numbers that are not finite are None."""
+    return [{key: _json_number(value) for key, value in row.items()} for row in rows]
+
+
+def consistent(row: Mapping[str, Any]) -> bool:
+    """Return whether no number of a row's record contradicts another."""
+    lower, upper = row["error_lower"], row["error_upper"]
+    ordered = lower is None or upper is None or lower <= upper
+    return bool(ordered and row["signal_lower"] <= row["signal_upper"])
 
 
 @lru_cache(maxsize=4096)

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import pvq
+from pvq import arrays, registry
 from pvq.arrays import F64
+from pvq.empirical.points import Point
 from pvq.empirical.store import ArrayStore, content_key
 from pvq.errors import PvqError
+from pvq.provenance import versions
 from pvq.solvers.certificate_files import Claim
-from pvq.solvers.feasible import SETS
+from pvq.solvers.feasible import SETS, describe_set
 from pvq.solvers.gram import Gram
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.solver import Limits, Result, solve
 
-__all__ = ["Camp", "Methods", "Task", "code_digest", "run_task"]
+__all__ = ["Camp", "Methods", "Solved", "Task", "code_digest", "run_task"]
 
 Camp: TypeAlias = Literal["quantize", "prune"]
 
@@ -92,75 +97,103 @@ class Task:
 
 @lru_cache(maxsize=1)
 def code_digest() -> str:
-    """Return a hash of the source of everything that decides a result: theory, solvers and this file.
+    """Return a hash of everything that decides a result: theory, solvers, what they stand on, and this file.
 
-    A result is taken from the store only if the code that would make it anew is the same.
+    A result is taken from the store only if the code that would make it anew is the same; that of NumPy and
+    SciPy counts by their versions.
     """
-    here = Path(__file__).resolve()
-    folders = (here.parents[1] / "theory", here.parents[1] / "solvers")
-    files = [here, *(file for folder in folders for file in sorted(folder.rglob("*.py")))]
-    digest = hashlib.sha256()
+    here, package = Path(__file__).resolve(), Path(pvq.__file__).resolve().parent
+    folders = (package / "theory", package / "solvers")
+    files = [here, *(Path(inspect.getfile(module)) for module in (arrays, registry))]
+    files += [file for folder in folders for file in sorted(folder.rglob("*.py"))]
+    digest = hashlib.sha256(repr(versions(("numpy", "scipy"))).encode())
     for file in files:
         digest.update(f"{file.parent.name}/{file.name}|".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def run_task(task: Task) -> tuple[dict[str, Any], list[Claim]]:
-    """Solve the rows of a task, BLAS on one thread.
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """What a task gives.
 
-    Returns ``{"rows": [one mapping a row]}`` (see `_row_record` for the fields) and the claims to store.
+    Parameters
+    ----------
+    rows : one mapping a row, see `_row_record` for the fields
+    claims : what the certificates say; a row's `claim` is the number of its claim here
+    points : the best point of each row
+    """
+
+    rows: tuple[dict[str, Any], ...]
+    claims: tuple[Claim, ...]
+    points: tuple[Point, ...]
+
+
+def run_task(task: Task) -> Solved:
+    """Solve the rows of a task, BLAS on one thread.
 
     Raises
     ------
-    PvqError : the Gram matrices are gone or damaged
+    PvqError : the Gram matrices are gone, damaged or others than the task was planned with
     ValueError : a row that no problem can be made of
     """
     from threadpoolctl import threadpool_limits
 
+    rows: list[dict[str, Any]] = []
+    claims: list[Claim] = []
+    points: list[Point] = []
     with threadpool_limits(limits=1):
         grams = _load_grams(task)
-        pairs = zip(task.rows, task.groups, task.weights, strict=True)
-        solved = [_solve_row(task, row, grams[group], w) for row, group, w in pairs]
-    return {"rows": [record for record, _ in solved]}, [claim for _, claim in solved if claim is not None]
+        for row, group, w in zip(task.rows, task.groups, task.weights, strict=True):
+            record, claim, point = _solve_row(task, row, grams[group], w)
+            rows.append({**record, "claim": None if claim is None else len(claims)})
+            claims += [] if claim is None else [claim]
+            points.append(point)
+    return Solved(tuple(rows), tuple(claims), tuple(points))
 
 
 def _load_grams(task: Task) -> dict[int, Gram]:
     stored = ArrayStore(task.grams).get(task.gram_key)
     if stored is None:
         raise PvqError(f"the Gram matrices of {task.layer} are missing or damaged; run again")
+    if content_key({}, stored["grams"]) != task.gram_digest:
+        raise PvqError(f"the Gram matrices of {task.layer} are no longer those of the task; run again")
     return {group: Gram(stored["grams"][group]) for group in set(task.groups)}
 
 
-def _solve_row(task: Task, row: int, gram: Gram, w: F64) -> tuple[dict[str, Any], Claim | None]:
-    """Run the camp's methods on one row; return its record and what its certificate claims."""
+def _solve_row(task: Task, row: int, gram: Gram, w: F64) -> tuple[dict[str, Any], Claim | None, Point]:
+    """Run the camp's methods on one row; return its record, what its certificate claims and its point."""
     problem = LayerProblem(gram.matrix, w, gram)
-    if not gram.alive.any():
-        return {**_DEAD, "row": row}, None
     feasible = SETS.build(task.feasible).fit(w)
+    about = {"row": row, "problem": problem.digest, "set": describe_set(feasible)}
+    if not gram.alive.any():
+        return {**about, **_DEAD}, None, Point(problem, feasible.nearest(w))
     bound = solve(problem, feasible, task.methods.bound, task.limits)
-    points = [solve(problem, feasible, method, task.limits) for method in task.methods.points]
+    results = [solve(problem, feasible, method, task.limits) for method in task.methods.points]
+    best = _best([*results, bound])
     claim = Claim.of(problem, feasible, bound) if bound.certificate is not None else None
-    return _row_record(row, problem, bound, points), claim
+    record = _row_record(problem, bound, results, best)
+    return {**about, **record}, claim, Point(problem, None if best is None else best.point)
 
 
 # A row whose inputs were all zero: nothing that happens to its weights is seen.
 _DEAD: dict[str, Any] = {
-    "signal": 0.0, "error_lower": 0.0, "error_upper": 0.0, "naive_error": 0.0, "method": None,
-    "certified": True, "seconds": 0.0, "note": "all inputs of a row were zero",
+    "signal_lower": 0.0, "signal_upper": 0.0, "error_lower": 0.0, "error_upper": 0.0, "naive_error": 0.0,
+    "method": None, "certified": True, "seconds": 0.0, "note": "all inputs of a row were zero",
 }  # fmt: skip
 
 
-def _row_record(row: int, problem: LayerProblem, bound: Result, points: list[Result]) -> dict[str, Any]:
-    """Return row, signal (w'Hw), error_lower, error_upper and naive_error (values of (x - w)'H(x - w), None
-    where unknown), method of the best point, certified, seconds and note.
+def _row_record(
+    problem: LayerProblem, bound: Result, points: list[Result], best: Result | None
+) -> dict[str, Any]:
+    """Return signal_lower and signal_upper (of w'Hw), error_lower, error_upper and naive_error (of
+    (x - w)'H(x - w), None where unknown), method of the best point, certified, seconds and note.
 
     A point without any error needs no certificate: no error is below 0.
     """
-    best = _best([*points, bound])
     exact = best is not None and best.error_upper == 0.0
     return {
-        "row": row,
-        "signal": problem.signal,
+        "signal_lower": problem.signal_lower,
+        "signal_upper": problem.signal_upper,
         "error_lower": 0.0 if exact else bound.error_lower,
         "error_upper": None if best is None else best.error_upper,
         "naive_error": points[0].error_upper,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -21,19 +23,48 @@ ERRORS = st.floats(min_value=0, max_value=1e6, allow_subnormal=False)
 
 def _record(**changes: Any) -> dict[str, Any]:
     record = {
-        "signal": 1.0, "error_lower": 0.1, "error_upper": 0.2, "naive_error": 0.4, "method": "m",
-        "certified": True, "seconds": 0.5, "note": "",
+        "signal_lower": 1.0, "signal_upper": 1.0, "error_lower": 0.1, "error_upper": 0.2, "naive_error": 0.4,
+        "method": "m", "certified": True, "seconds": 0.5, "note": "",
     }  # fmt: skip
     return record | changes
 
 
 @given(st.lists(st.tuples(ERRORS, ERRORS), min_size=1, max_size=30))
 def test_sums_enclose_the_exact_ones(pairs: list[tuple[float, float]]) -> None:
-    total = sum_camp([_record(error_lower=a, error_upper=b) for a, b in pairs])
+    numbers = [{"error_lower": a, "error_upper": b, "signal_lower": a, "signal_upper": b} for a, b in pairs]
+    total = sum_camp([_record(**values) for values in numbers])
     assert total.lower is not None
     assert total.upper is not None
-    assert Fraction(total.lower) <= sum((Fraction(a) for a, _ in pairs), Fraction(0))
-    assert Fraction(total.upper) >= sum((Fraction(b) for _, b in pairs), Fraction(0))
+    least, most = (sum(map(Fraction, column), Fraction(0)) for column in zip(*pairs, strict=True))
+    assert max(Fraction(total.lower), Fraction(total.signal_lower)) <= least
+    assert min(Fraction(total.upper), Fraction(total.signal_upper)) >= most
+
+
+def test_sums_beyond_the_range_of_floats_stay_on_their_side() -> None:
+    total = sum_camp([_record(error_lower=1e308, error_upper=1e308, naive_error=math.inf)] * 2)
+    assert total.lower == sys.float_info.max
+    assert total.upper == total.naive == math.inf
+    assert total.achieved(total.upper) == -math.inf
+
+
+def test_the_ceiling_takes_the_larger_signal_and_the_point_the_smaller() -> None:
+    """Rounding leaves w'Hw in doubt where H is nearly singular; a ceiling from one float would be low."""
+    total = sum_camp([_record(signal_lower=0.5, signal_upper=2.0, error_lower=0.125, error_upper=0.25)])
+    assert total.at_most is not None
+    assert total.at_most == pytest.approx(10 * math.log10(16))
+    assert Decimal(total.at_most) >= 10 * Decimal(16).log10()
+    achieved = total.achieved(total.upper)
+    assert achieved == pytest.approx(10 * math.log10(2))
+    assert Decimal(achieved) <= 10 * Decimal(2).log10()
+    lost = sum_camp([_record(signal_lower=0.0)])
+    assert lost.achieved(0.0) is None
+    assert lost.at_most is not None
+
+
+def test_ratios_beyond_the_range_of_floats_have_a_decibel() -> None:
+    total = sum_camp([_record(error_lower=1e-320, error_upper=1e300, signal_lower=1e-20)])
+    assert total.at_most == pytest.approx(3200, abs=0.1)
+    assert total.achieved(total.upper) == pytest.approx(-3200)
 
 
 def test_a_row_without_a_value_leaves_no_sum_and_a_failure_leaves_none_at_all() -> None:
@@ -44,16 +75,16 @@ def test_a_row_without_a_value_leaves_no_sum_and_a_failure_leaves_none_at_all() 
     assert not total.certified
     assert total.note == "hull proves nothing: why"
     lost = sum_camp([_record()], ["ValueError: x", "ValueError: x"])
-    assert (lost.upper, lost.signal, lost.note) == (None, 0.0, "ValueError: x (2 rows)")
+    assert (lost.upper, lost.signal_upper, lost.note) == (None, 0.0, "ValueError: x (2 rows)")
 
 
 def test_snr_is_ten_log_of_the_ratio_and_exactness_is_infinite() -> None:
     total = sum_camp([_record(), _record()])
-    assert total.snr(total.naive) == pytest.approx(10 * math.log10(2.0 / 0.8))
+    assert total.achieved(total.naive) == pytest.approx(10 * math.log10(2.0 / 0.8))
     assert total.at_most == pytest.approx(10.0)
     exact = sum_camp([_record(error_lower=0.0, error_upper=0.0)])
     assert exact.at_most == math.inf
-    assert CampSum(0.0, 0.0, 0.0).snr(0.0) is None
+    assert CampSum(0.0, 0.0, 0.0).achieved(0.0) is None
 
 
 @given(*[st.tuples(ERRORS, ERRORS, st.booleans())] * 2)
@@ -61,7 +92,7 @@ def test_verdicts_are_never_more_sure_than_the_numbers(
     quantize: tuple[float, float, bool], prune: tuple[float, float, bool]
 ) -> None:
     """Proved needs disjoint intervals and certificates; the two camps are treated alike."""
-    camps = [CampSum(1.0, min(a, b), max(a, b), certified=c) for a, b, c in (quantize, prune)]
+    camps = [CampSum(1.0, 1.0, min(a, b), max(a, b), certified=c) for a, b, c in (quantize, prune)]
     said = verdict(*camps)
     assert said is not None
     mirrored = {"quantize": "prune", "prune": "quantize", "open": "open"}
@@ -81,7 +112,7 @@ def test_verdicts_are_never_more_sure_than_the_numbers(
 
 def test_verdicts_by_hand() -> None:
     def camp(lower: float, upper: float, certified: bool = True) -> CampSum:
-        return CampSum(1.0, lower, upper, certified=certified)
+        return CampSum(1.0, 1.0, lower, upper, certified=certified)
 
     assert verdict(camp(0.1, 0.2), camp(0.3, 0.4)) == "quantize (proved)"
     assert verdict(camp(0.1, 0.2), camp(0.3, 0.4, certified=False)) == "quantize (likely)"
@@ -95,7 +126,7 @@ def test_verdicts_by_hand() -> None:
 
 def test_rows_carry_the_published_fields_whatever_is_missing() -> None:
     layer = LayerWeights("a", "conv", np.ones((4, 2, 3, 3)))
-    for parts in itertools.product([None, CampSum(1.0, 0.1, 0.2, 0.3, certified=True)], repeat=2):
+    for parts in itertools.product([None, CampSum(1.0, 1.0, 0.1, 0.2, 0.3, certified=True)], repeat=2):
         sums = {camp: part for camp, part in zip(("quantize", "prune"), parts, strict=True) if part}
         row = bound_row(LayerPlan(layer, (0, 2)), 4.0, sums, "remark")  # type: ignore[arg-type]
         assert (row["layer"], row["bits"], row["n"], row["rows"], row["rows_total"]) == ("a", 4, 18, 2, 4)

@@ -17,6 +17,7 @@ from torch import nn
 from pvq.empirical import run_folder
 from pvq.empirical.layerwise import METHODS, BoundsRun, run_bounds
 from pvq.empirical.plan import sample_rows, set_spec
+from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Methods
 from pvq.errors import PvqError
 from pvq.solvers.feasible import fit_set
@@ -153,7 +154,14 @@ def test_other_weights_images_widths_and_methods_are_other_tasks(
 
 
 @pytest.mark.parametrize(
-    "victim", ["tasks/*.json", "certificates/*.cert.npz", "certificates/gram-*.npz", "grams/*"]
+    "victim",
+    [
+        "tasks/*.json",
+        "certificates/*.cert.npz",
+        "certificates/*.points.npz",
+        "certificates/gram-*.npz",
+        "grams/*",
+    ],
 )
 def test_damaged_files_are_made_again(victim: str, tmp_path: Path) -> None:
     settings = tiny.run_of(tmp_path, layers="head")
@@ -162,6 +170,18 @@ def test_damaged_files_are_made_again(victim: str, tmp_path: Path) -> None:
         path.write_bytes(path.read_bytes()[:-20])
     assert _timeless(run_bounds(settings)) == _timeless(rows)
     assert all(proof["accepted"] for proof in verify_path(settings.out / "certificates"))
+
+
+def test_a_record_that_contradicts_itself_is_made_again(tmp_path: Path) -> None:
+    settings = tiny.run_of(tmp_path, layers="head")
+    rows = run_bounds(settings)
+    store = RecordStore(settings.out / "tasks")
+    for path in store.folder.iterdir():
+        record = store.get(path.stem)
+        assert record is not None
+        record["rows"][0]["error_lower"] = 2 * record["rows"][0]["error_upper"]
+        store.put(path.stem, record)
+    assert _timeless(run_bounds(settings)) == _timeless(rows)
 
 
 def test_an_interrupted_run_keeps_what_was_done(
@@ -277,8 +297,8 @@ def _records(run: Path) -> dict[tuple[str, int], dict[str, Any]]:
     for path in (run / "tasks").iterdir():
         record = json.loads(path.read_text())["record"]
         for row in record["rows"]:
-            camp = "prune" if any("prune" in name for name in record["files"]) else "quantize"
-            found[camp, row["row"]] = {key: value for key, value in row.items() if key != "seconds"}
+            kept = {key: value for key, value in row.items() if key not in ("seconds", "claim")}
+            found[record["camp"], row["row"]] = kept
     return found
 
 

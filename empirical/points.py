@@ -1,0 +1,88 @@
+"""The points behind the achieved errors of a task, on disk, so that they can be priced again.
+
+``NAME.points.npz`` holds ``w`` and ``x``, (rows, n): weights and best point of each row (NaN where no method
+gave a point), and the text array ``grams``, a JSON list of the content hash of each row's H. Each H lies
+beside it as ``gram-HASH.npz``, which certificates share. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pvq.arrays import F64
+from pvq.empirical.atomic import write_bytes
+from pvq.errors import PvqError
+from pvq.solvers.gram import Gram
+from pvq.solvers.npz import read_npz
+from pvq.solvers.problem import LayerProblem
+
+__all__ = ["SUFFIX", "Point", "load_points", "save_points"]
+
+SUFFIX = ".points.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """The best weights found for one row.
+
+    Parameters
+    ----------
+    problem : H and w of the row
+    x : (n,), None where no method gave a point
+    """
+
+    problem: LayerProblem
+    x: F64 | None
+
+
+def save_points(path: Path, points: Sequence[Point]) -> Path:
+    """Write points of one layer to ``path`` + ``.points.npz``, and each H beside it unless it is there."""
+    target = path.with_name(path.name + SUFFIX)
+    for gram in {point.problem.gram.digest: point.problem.gram for point in points}.values():
+        shared = target.with_name(f"gram-{gram.digest}.npz")
+        if not shared.exists():
+            write_bytes(shared, _npz({"H": gram.matrix}))
+    grams = json.dumps([point.problem.gram.digest for point in points])
+    w = np.stack([point.problem.w for point in points])
+    x = [np.full(point.problem.n, np.nan) if point.x is None else point.x for point in points]
+    write_bytes(target, _npz({"w": w, "x": np.stack(x), "grams": np.array(grams)}))
+    return target
+
+
+def load_points(path: Path) -> Iterator[Point]:
+    """Yield the points of a file, rebuilt from it and from the H files beside it.
+
+    Raises
+    ------
+    PvqError : the file, or an H that it names, is missing, damaged or of another kind
+    """
+    stored = read_npz(path)
+    try:
+        digests = json.loads(str(stored["grams"]))
+        grams = {digest: _read_gram(path, digest) for digest in set(digests)}
+        for w, x, digest in zip(stored["w"], stored["x"], digests, strict=True):
+            problem = LayerProblem(grams[digest].matrix, w, grams[digest])
+            yield Point(problem, None if np.isnan(x).all() else x)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PvqError(f"{path} cannot be read: {error}") from error
+
+
+def _read_gram(path: Path, digest: str) -> Gram:
+    gram = Gram(read_npz(path.with_name(f"gram-{Path(digest).name}.npz"))["H"])
+    if gram.digest != digest:
+        raise ValueError(f"gram-{digest}.npz does not hold the H that its name says")
+    return gram
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
