@@ -72,8 +72,12 @@ class HullCuts:
         return self._take(index, number)
 
     def _take(self, index: I64, number: I64) -> Cuts:
-        """Return the cuts that are not in use yet, and note them as used."""
+        """Return the cuts that are not in use yet, and note them as used.
+
+        Of two levels the upper edge is the lower one reversed. Both at once would be an equation, whose
+        multipliers can grow together without end, and the path would have no centre to follow.
+        """
         keys = index * (len(self.grid.levels) + 2) + number
-        new = ~np.isin(keys, self.taken)
+        new = ~np.isin(keys, self.taken) & ((number != self.grid.upper) | (len(self.grid.levels) > 2))
         self.taken = np.concatenate([self.taken, keys[new]])
         return self.grid.cuts(index[new], number[new])

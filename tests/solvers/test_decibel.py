@@ -39,6 +39,7 @@ def test_ends() -> None:
     assert snr_at_most_db(1.0, 0.0) == snr_achieved_db(1.0, 0.0) == math.inf
     assert snr_at_most_db(math.inf, 1.0) == math.inf
     assert snr_at_most_db(1.0, math.inf) == snr_achieved_db(1.0, math.inf) == -math.inf
+    assert (snr_achieved_db(math.inf, math.inf), snr_at_most_db(math.inf, math.inf)) == (-math.inf, math.inf)
     for error in (0.0, 1.0, math.inf):
         assert snr_at_most_db(0.0, error) is snr_achieved_db(0.0, error) is None
 
@@ -50,14 +51,17 @@ def test_energies_are_checked(energies: tuple[float, float]) -> None:
             snr(*energies)
 
 
+@pytest.mark.parametrize("spec", ["levels[0.5]", "levels[-0.5;0.5]"])
 @pytest.mark.parametrize("condition", [1e8, 1e12, 1e13])
-def test_solve_never_states_less_than_the_best_snr_nor_more_than_the_points(condition: float) -> None:
+def test_solve_never_states_less_than_the_best_snr_nor_more_than_the_points(
+    condition: float, spec: str
+) -> None:
     """The plain float signal put the ceiling 8e-4 dB below the truth at condition 1e13."""
     certified = 0
     for seed in range(20):
         H = gram_of_condition(4, condition, seed)
         problem = LayerProblem(H, np.linalg.eigh(H)[1][:, 0])
-        feasible = fit_set("levels[-0.5;0.5]", problem.w)
+        feasible = fit_set(spec, problem.w)
         result = solve(problem, feasible, "hull")
         exact = exact_error(problem, np.zeros(4))
         signal = Decimal(exact.numerator) / Decimal(exact.denominator)
@@ -65,9 +69,9 @@ def test_solve_never_states_less_than_the_best_snr_nor_more_than_the_points(cond
             (result.snr_at_most_db, brute_force(problem, feasible)[1], 1),
             (result.snr_achieved_db, result.point, -1),
         ):
-            if stated is None or signal <= 0:
+            if stated is None or point is None or signal <= 0:
                 continue
-            error = exact_error(problem, point)  # type: ignore[arg-type]
+            error = exact_error(problem, point)
             true = _exact_db(signal, Decimal(error.numerator) / Decimal(error.denominator))
             assert sign * Decimal(stated) >= sign * true
             certified += 1

@@ -17,7 +17,15 @@ from pvq.solvers.solver import SOLVERS, Limits, Result, solve
 from pvq.theory.codebook import Codebook
 
 METHODS = list(SOLVERS.classes())
-SETS = ["int[bits=2]", "levels[-1;0;1]", "levels[0.5]", "sparse[k=0]", "sparse[k=1]", "sparse[density=0.5]"]
+SETS = [
+    "int[bits=2]",
+    "levels[-1;0;1]",
+    "levels[0.5]",
+    "levels[-1;1]",
+    "sparse[k=0]",
+    "sparse[k=1]",
+    "sparse[density=0.5]",
+]
 BOUNDS = {"finite": ("hull", "sdp"), "sparse": ("perspective",)}
 ROUNDING = 1e-12
 
@@ -195,3 +203,12 @@ def test_diagonal_problems_are_solved_by_rounding_and_bounded_tightly() -> None:
         result = solve(problem, spec, bound, Limits(tolerance=1e-6))
         assert result.error_lower == pytest.approx(best, rel=1e-5)
         assert result.certified
+
+
+@pytest.mark.parametrize("w", [-0.5, 0.0, 0.3, 1.4, 1.5, 3.0])
+def test_two_levels_converge_wherever_the_weights_lie(w: float) -> None:
+    """Weights that do not interact: the bound is the optimum, beyond the ends as between them."""
+    problem = LayerProblem(np.diag([1.0, 2.0]), np.full(2, w))
+    result = solve(problem, "levels[1;2]", "hull")
+    assert result.status in (Status.BOUND, Status.OPTIMAL)
+    assert result.error_lower == pytest.approx(3 * min((1 - w) ** 2, (2 - w) ** 2), rel=1e-2)
