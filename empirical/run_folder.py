@@ -25,7 +25,7 @@ from pvq.provenance import provenance
 from pvq.solvers.certificate_files import save_claims
 from pvq.solvers.gram import digest_of
 
-__all__ = ["RunFolder", "consistent", "finite_rows"]
+__all__ = ["RunFolder", "finite_rows"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class RunFolder:
         record = self.tasks.get(task.key)
         if record is None or not all(self.intact(name, digest) for name, digest in record["files"].items()):
             return None
-        return record if all(map(consistent, record["rows"])) else None
+        return record if all(map(_consistent, record["rows"])) else None
 
     def run(self, task: Task) -> None:
         """Solve a task and store its result; called in whatever process the task was sent to.
@@ -125,7 +125,7 @@ def finite_rows(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{key: _json_number(value) for key, value in row.items()} for row in rows]
 
 
-def consistent(row: Mapping[str, Any]) -> bool:
+def _consistent(row: Mapping[str, Any]) -> bool:
     """Return whether no number of a row's record contradicts another."""
     lower, upper = row["error_lower"], row["error_upper"]
     ordered = lower is None or upper is None or lower <= upper

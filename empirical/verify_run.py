@@ -2,8 +2,8 @@
 
 From the numbers of a row down to what proves them: the row is the sum of records (`sources.json` says of
 which), a record's error_lower is an accepted claim about its problem and set, its error_upper the error of a
-stored point of that set. What is not checked: that the problems are those of the network and its calibration
-images, which takes both. `pvq bounds` does: it finds records by the content that they were made from.
+stored point of that set. What is not checked: remarks, and that the problems are those of the network and its
+calibration images, which takes both. `pvq bounds` does: it finds records by the content they were made from.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from pvq.empirical.bound_rows import solved_columns, sum_camp
 from pvq.empirical.points import SUFFIX, Point, load_points
-from pvq.empirical.run_folder import RunFolder, consistent, finite_rows
+from pvq.empirical.run_folder import RunFolder, finite_rows
 from pvq.errors import PvqError
 from pvq.solvers.certificate_files import SUFFIX as CERTIFICATE
 from pvq.solvers.feasible import SETS, describe_set
@@ -163,8 +163,6 @@ class _Check:
         feasible = SETS.build(self.record["set"]).fit(problem.w)
         if (problem.digest, describe_set(feasible)) != (line["problem"], line["set"]):
             yield "the stored point is of another problem or set"
-        if not consistent(line):
-            yield "its lower bound lies above its upper bound"
         yield from _signal_faults(line, problem)
         upper = line["error_upper"]
         if upper is None:

@@ -76,7 +76,7 @@ def test_what_makes_them_is_part_of_the_key(
     else:
         module = {"activations": activations, "im2col": im2col, "layer_grams": layer_grams}[edited]
         copy = tmp_path / f"{edited}.py"
-        copy.write_bytes(Path(module.__file__).read_bytes() + b"# edited\n")
+        copy.write_bytes(Path(str(module.__file__)).read_bytes() + b"# edited\n")
         monkeypatch.setattr(module, "__file__", str(copy))
     GramSource(network, calibration, tmp_path / "grams").grams(LAYERS)
     assert passes == ["0", "0"]

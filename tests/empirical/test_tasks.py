@@ -37,6 +37,7 @@ def test_rows_name_their_problem_set_and_claim(tmp_path: Path) -> None:
         assert row["problem"] == claim.problem.digest == point.problem.digest
         assert row["set"] == claim.set == "sparse 1 of 4"
         assert row["error_lower"] == claim.value
+        assert point.x is not None
         assert row["error_upper"] == point.problem.error_upper(point.x)
         assert row["signal_lower"] < claim.problem.signal < row["signal_upper"]
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pyarrow import parquet
 
 from pvq.__main__ import run as pvq
 from pvq.empirical.layerwise import run_bounds
+from pvq.empirical.model import file_sha256
+from pvq.empirical.points import load_points, save_points
 from pvq.empirical.store import RecordStore
 from pvq.empirical.verify_run import verify_run
 from pvq.solvers.verify import verify_path
@@ -156,6 +159,21 @@ def test_every_column_must_follow_from_the_records(field: str, value: Any, folde
 
     _edit_table(folder, edit)
     assert str(value) in _reasons(folder)
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_points_must_lie_in_the_set(missing: bool, folder: Path) -> None:
+    """The weights themselves have no error, and are no point of the set; a stored one is needed."""
+
+    def swap(record: Row) -> None:
+        (name,) = (name for name in record["files"] if name.endswith(".points.npz"))
+        path = folder / "certificates" / name
+        points = [replace(point, x=None if missing else point.problem.w) for point in load_points(path)]
+        save_points(path.with_name(name.removesuffix(".points.npz")), points)
+        record["files"][name] = file_sha256(path)
+
+    _edit(folder, "prune", swap)
+    assert "has no point in the set" in _reasons(folder)
 
 
 def test_rows_cannot_be_left_out_or_told_twice(folder: Path) -> None:
