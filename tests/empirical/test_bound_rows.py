@@ -55,6 +55,7 @@ def test_the_ceiling_takes_the_larger_signal_and_the_point_the_smaller() -> None
     assert Decimal(total.at_most) >= 10 * Decimal(16).log10()
     achieved = total.achieved(total.upper)
     assert achieved == pytest.approx(10 * math.log10(2))
+    assert achieved is not None
     assert Decimal(achieved) <= 10 * Decimal(2).log10()
     lost = sum_camp([_record(signal_lower=0.0)])
     assert lost.achieved(0.0) is None
