@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pvq.cli.options import Json
-from pvq.cli.output import emit
+from pvq.cli.output import emit, note
 from pvq.errors import CertificateRejected
 
 __all__ = ["command"]
@@ -15,7 +15,7 @@ __all__ = ["command"]
 def command(path: Path, /, *, json: Json = False) -> None:
     """Re-prove every certificate of a file or a folder; exit code 3 if one is rejected.
 
-    In the folder of `pvq bounds`, every number of its table must also follow from certificates and points.
+    In the folder of `pvq bounds`, its bounds, points and verdicts must also follow from what is stored.
 
     Example: `pvq verify runs/resnet20-cifar10`
 
@@ -27,7 +27,8 @@ def command(path: Path, /, *, json: Json = False) -> None:
         Print rows as one JSON array on stdout.
     """
     rows = _rows(path)
-    emit(rows, json)
+    emit(rows, json, hide=("problem",))
+    note(f"{sum(row['accepted'] for row in rows)} of {len(rows)} accepted")
     rejected = [row for row in rows if not row["accepted"]]
     if rejected:
         raise CertificateRejected(
