@@ -8,18 +8,16 @@ from functools import reduce
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.theory.codebook import Codebook
-from pvq.theory.distribution import WeightDistribution
-from pvq.theory.laws import as_law
 from pvq.theory.quantizer import QUANTIZERS
-from pvq.theory.scale import ScaleRule, check_scale, scaled
+from pvq.theory.scale import ScaleRule, check_scale
+from pvq.theory.scaled_format import ScaledFormat
 
 __all__ = ["AdditivePowersOfTwo", "apot_magnitudes"]
 
 
 @QUANTIZERS.register("apot")
 @dataclass(frozen=True)
-class AdditivePowersOfTwo:
+class AdditivePowersOfTwo(ScaledFormat):
     """APoT levels (Li, Dong, Wang, arXiv 1909.13144) times one scale.
 
     Parameters
@@ -42,15 +40,6 @@ class AdditivePowersOfTwo:
         if self.bits not in range(2, 9):
             raise ValueError(f"bits must be an integer from 2 to 8, got {self.bits}")
         check_scale(self.scale, self.percentile)
-
-    def codebook(self, source: WeightDistribution | F64) -> Codebook:
-        """Return the levels with their scale chosen for a law or a tensor.
-
-        Raises
-        ------
-        ValueError : the scale rule finds no scale, see `choose_scale`
-        """
-        return scaled(as_law(source), self.unit_levels(), 1.0, self.scale, self.percentile)
 
     def unit_levels(self) -> F64:
         """Return the levels in [-1, 1], or [0, 1] without sign."""

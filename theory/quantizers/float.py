@@ -7,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.theory.codebook import Codebook
-from pvq.theory.distribution import WeightDistribution
-from pvq.theory.laws import as_law
 from pvq.theory.quantizer import QUANTIZERS
-from pvq.theory.scale import ScaleRule, check_scale, scaled
+from pvq.theory.scale import ScaleRule, check_scale
+from pvq.theory.scaled_format import ScaledFormat
 
 __all__ = ["Float", "float_magnitudes"]
 
 
 @QUANTIZERS.register("float")
 @dataclass(frozen=True)
-class Float:
+class Float(ScaledFormat):
     """Sign, exponent and mantissa with subnormals: E4M3, E5M2, E2M1 ..., times one scale.
 
     Parameters
@@ -54,16 +52,10 @@ class Float:
         """Bits per weight: sign, exponent and mantissa."""
         return 1 + self.exponent + self.mantissa
 
-    def codebook(self, source: WeightDistribution | F64) -> Codebook:
-        """Return the levels with their scale chosen for a law or a tensor.
-
-        Raises
-        ------
-        ValueError : the scale rule finds no scale, see `choose_scale`
-        """
+    def unit_levels(self) -> F64:
+        """Return the values of the format, both signs, zero once."""
         size = float_magnitudes(self.exponent, self.mantissa, self.reserved)
-        levels = np.concatenate([-size[:0:-1], size])
-        return scaled(as_law(source), levels, float(size[-1]), self.scale, self.percentile)
+        return np.concatenate([-size[:0:-1], size])
 
 
 def float_magnitudes(exponent: int, mantissa: int, reserved: int = 0) -> F64:

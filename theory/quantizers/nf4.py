@@ -7,11 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.theory.codebook import Codebook
-from pvq.theory.distribution import WeightDistribution
-from pvq.theory.laws import as_law
 from pvq.theory.quantizer import QUANTIZERS
-from pvq.theory.scale import ScaleRule, check_scale, scaled
+from pvq.theory.scale import ScaleRule, check_scale
+from pvq.theory.scaled_format import ScaledFormat
 
 __all__ = ["NF4_LEVELS", "NormalFloat4"]
 
@@ -38,7 +36,7 @@ NF4_LEVELS = (
 
 @QUANTIZERS.register("nf4")
 @dataclass(frozen=True)
-class NormalFloat4:
+class NormalFloat4(ScaledFormat):
     """NF4: 4 bits, levels in [-1, 1] times one scale.
 
     Parameters
@@ -61,11 +59,6 @@ class NormalFloat4:
         """Bits per weight: 4."""
         return 4
 
-    def codebook(self, source: WeightDistribution | F64) -> Codebook:
-        """Return the levels with their scale chosen for a law or a tensor.
-
-        Raises
-        ------
-        ValueError : the scale rule finds no scale, see `choose_scale`
-        """
-        return scaled(as_law(source), np.array(NF4_LEVELS), 1.0, self.scale, self.percentile)
+    def unit_levels(self) -> F64:
+        """Return the 16 levels in [-1, 1]."""
+        return np.array(NF4_LEVELS)

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.theory.codebook import Codebook
-from pvq.theory.distribution import WeightDistribution
-from pvq.theory.laws import as_law
 from pvq.theory.quantizer import QUANTIZERS
-from pvq.theory.scale import ScaleRule, check_scale, scaled
+from pvq.theory.scale import ScaleRule, check_scale
+from pvq.theory.scaled_format import ScaledFormat
 
 __all__ = ["PowerOfTwo"]
 
 
 @QUANTIZERS.register("pot")
 @dataclass(frozen=True)
-class PowerOfTwo:
+class PowerOfTwo(ScaledFormat):
     """Levels 0 and +-2^-i, i = 0 ... 2^(bits-1) - 2, times one scale (Li et al., arXiv 1909.13144, eq. 3).
 
     Parameters
@@ -39,15 +37,6 @@ class PowerOfTwo:
         if self.bits not in range(2, 9):
             raise ValueError(f"bits must be an integer from 2 to 8, got {self.bits}")
         check_scale(self.scale, self.percentile)
-
-    def codebook(self, source: WeightDistribution | F64) -> Codebook:
-        """Return the levels with their scale chosen for a law or a tensor.
-
-        Raises
-        ------
-        ValueError : the scale rule finds no scale, see `choose_scale`
-        """
-        return scaled(as_law(source), self.unit_levels(), 1.0, self.scale, self.percentile)
 
     def unit_levels(self) -> F64:
         """Return the 2^bits - 1 levels in [-1, 1]."""
