@@ -46,7 +46,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if known is None:
             raise
         return _fail(FAILED, known)
-    except (PvqError, ValueError, OSError, MemoryError) as error:
+    except (PvqError, ValueError, ArithmeticError, OSError, MemoryError) as error:
         return _fail(FAILED, error)
     except KeyboardInterrupt:
         return _fail(INTERRUPTED, "interrupted; what was finished is kept, run the same command to go on")

@@ -196,8 +196,16 @@ def _arguments(cls: type, spec: Spec) -> dict[str, Any]:
         if key in given:
             raise SpecError(f"{key} is given twice in {spec}")
         given[key] = value
+    needed = [field.name for field in dataclasses.fields(cls) if field.init and _has_no_default(field)]
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise SpecError(f"{spec.name} needs {' and '.join(missing)}, got {spec}")
     hints = get_type_hints(cls)
     return {key: _convert(value, hints[key], f"{spec.name}[{key}]") for key, value in given.items()}
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def _convert(text: str, hint: Any, where: str) -> Any:

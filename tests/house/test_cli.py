@@ -168,6 +168,7 @@ def test_theory_imports_neither_torch_nor_plots() -> None:
         (PvqError("no"), 1),
         (KeyboardInterrupt(), 130),
         (OSError("disk"), 1),
+        (OverflowError("too large"), 1),
         (SpecError("no"), 2),
         (ModuleNotFoundError(name="torch.nn"), 1),
     ],

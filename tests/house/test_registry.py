@@ -89,7 +89,8 @@ def test_an_object_passes_through() -> None:
         ("disc[radius=1]]", "brackets must match"),
         ("[radius=1]", "must read name"),
         ("", "must read name"),
-        ("moved[shape=disc]", "by"),
+        ("moved[shape=disc]", "moved needs by, got moved[shape=disc]"),
+        ("moved", "moved needs shape and by, got moved"),
     ],
 )
 def test_a_refusal_names_what_is_wrong(spec: str, message: str) -> None:

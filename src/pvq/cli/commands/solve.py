@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from pvq.cli.options import Json, parse_specs
 from pvq.cli.output import emit
@@ -19,8 +20,8 @@ def command(
     *,
     set_: Annotated[str, Parameter(name="--set")],
     method: Annotated[list[str], Parameter(negative=())],
-    seconds: float | None = None,
-    seed: int = 0,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    seed: Annotated[int, Parameter(validator=Number(gte=0))] = 0,
     point: Annotated[bool, Parameter(negative=())] = False,
     certificates: Path | None = None,
     json: Json = False,
