@@ -33,7 +33,8 @@ def moment(beta: float, power: float, order: int, lo: ArrayLike, hi: ArrayLike) 
 def density(beta: float, scale: float, x: F64) -> F64:
     """Return c exp(-|x/scale|**beta), c = beta / (2 scale Gamma(1/beta))."""
     c = beta / (2 * scale * float(gamma(1 / beta)))
-    return np.asarray(c * np.exp(-(np.abs(np.asarray(x) / scale) ** beta)))
+    with np.errstate(over="ignore"):  # exp(-inf) is the density so far out
+        return np.asarray(c * np.exp(-(np.abs(np.asarray(x) / scale) ** beta)))
 
 
 def quantile(beta: float, scale: float, p: F64) -> F64:
@@ -49,8 +50,10 @@ def _constant(beta: float, order: int) -> float:
 
 
 def _body(beta: float, order: int, x: F64) -> F64:
-    return np.asarray(_constant(beta, order) * gammainc((order + 1) / beta, x**beta), np.float64)
+    with np.errstate(over="ignore"):  # x**beta = inf is the whole half
+        return np.asarray(_constant(beta, order) * gammainc((order + 1) / beta, x**beta), np.float64)
 
 
 def _tail(beta: float, order: int, x: F64) -> F64:
-    return np.asarray(_constant(beta, order) * gammaincc((order + 1) / beta, x**beta), np.float64)
+    with np.errstate(over="ignore"):
+        return np.asarray(_constant(beta, order) * gammaincc((order + 1) / beta, x**beta), np.float64)

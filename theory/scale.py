@@ -14,6 +14,7 @@ from pvq.theory.cells import cell_error
 from pvq.theory.codebook import Codebook
 from pvq.theory.distribution import WeightDistribution, variance
 from pvq.theory.distributions.empirical import Empirical
+from pvq.theory.magnitude import check_magnitude
 from pvq.theory.optimal_scale import optimal_scale
 from pvq.theory.snr import magnitude_threshold, signal_power
 
@@ -28,14 +29,14 @@ _CHUNK = 1 << 18  # cells evaluated together
 
 
 def check_scale(scale: ScaleRule, percentile: float) -> None:
-    """Refuse a scale that is no rule and no positive number, and a percentile outside (0, 100].
+    """Refuse a scale that is no rule and no number in [1e-70, 1e70], and a percentile outside (0, 100].
 
     Raises
     ------
     ValueError : naming the argument
     """
-    if not isinstance(scale, str) and not 0 < scale < np.inf:
-        raise ValueError(f"scale must be a rule or a positive finite number, got {scale}")
+    if not isinstance(scale, str):
+        check_magnitude("scale", scale)
     if not 0 < percentile <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {percentile}")
 

@@ -236,7 +236,7 @@ def test_bits_in_specs() -> None:
     ("spec", "message"),
     [
         ("int[bits=1]", "bits must be an integer from 2 to 16, got 1"),
-        ("int[scale=0]", "scale must be a rule or a positive finite number, got 0.0"),
+        ("int[scale=0]", "scale must be positive and lie in .*, got 0.0"),
         ("int[scale=best]", "scale"),
         ("int[percentile=0]", r"percentile must lie in \(0, 100\], got 0.0"),
         ("apot[bits=9]", "bits must be an integer from 2 to 8, got 9"),

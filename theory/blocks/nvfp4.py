@@ -10,6 +10,7 @@ from pvq.arrays import F64
 from pvq.theory.block import BLOCK_FORMATS
 from pvq.theory.blocks._scales import checked_block, e4m3, e4m3_jumps
 from pvq.theory.blocks.mxfp4 import E2M1
+from pvq.theory.magnitude import check_magnitude
 
 __all__ = ["NVFP4"]
 
@@ -34,8 +35,7 @@ class NVFP4:
 
     def __post_init__(self) -> None:
         checked_block(self.block)
-        if not 0 < self.tensor_scale < np.inf:
-            raise ValueError(f"tensor_scale must be positive and finite, got {self.tensor_scale}")
+        check_magnitude("tensor_scale", self.tensor_scale)
 
     @property
     def bits(self) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from pvq.arrays import F64
 from pvq.theory.cells import cell_error
 from pvq.theory.distribution import DISTRIBUTIONS, WeightDistribution
+from pvq.theory.magnitude import check_magnitude
 
 __all__ = ["Clipped"]
 
@@ -36,8 +37,7 @@ class Clipped:
     r: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.r < np.inf:
-            raise ValueError(f"r must be positive and finite, got {self.r}")
+        check_magnitude("r", self.r)
 
     @cached_property
     def _end(self) -> float:

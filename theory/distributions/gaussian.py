@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from pvq.arrays import F64
 from pvq.theory.distribution import DISTRIBUTIONS
 from pvq.theory.exponential_power import moment
+from pvq.theory.magnitude import check_magnitude
 
 __all__ = ["Gaussian"]
 
@@ -30,8 +31,7 @@ class Gaussian:
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma < np.inf:
-            raise ValueError(f"sigma must be positive and finite, got {self.sigma}")
+        check_magnitude("sigma", self.sigma)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from pvq.arrays import F64
 from pvq.theory import exponential_power
 from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.magnitude import check_magnitude
 
 __all__ = ["Laplace"]
 
@@ -29,8 +30,7 @@ class Laplace:
     b: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.b < np.inf:
-            raise ValueError(f"b must be positive and finite, got {self.b}")
+        check_magnitude("b", self.b)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

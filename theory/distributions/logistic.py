@@ -10,6 +10,7 @@ from scipy.special import expit, logit, zeta
 
 from pvq.arrays import F64
 from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.magnitude import check_magnitude
 from pvq.theory.symmetric import symmetric_moment
 
 __all__ = ["Logistic"]
@@ -35,8 +36,7 @@ class Logistic:
     s: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.s < np.inf:
-            raise ValueError(f"s must be positive and finite, got {self.s}")
+        check_magnitude("s", self.s)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

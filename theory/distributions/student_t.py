@@ -11,6 +11,7 @@ from scipy.special import beta, betainc, betaincinv, stdtrit
 
 from pvq.arrays import F64
 from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.magnitude import check_magnitude
 from pvq.theory.symmetric import symmetric_moment
 
 __all__ = ["StudentT"]
@@ -39,9 +40,8 @@ class StudentT:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in (("nu", self.nu), ("scale", self.scale)):
-            if not 0 < value < np.inf:
-                raise ValueError(f"{name} must be positive and finite, got {value}")
+        check_magnitude("nu", self.nu)
+        check_magnitude("scale", self.scale)
 
     @property
     def breakpoints(self) -> tuple[float, ...]:

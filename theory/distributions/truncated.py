@@ -10,6 +10,7 @@ import numpy as np
 from pvq.arrays import F64
 from pvq.theory.cells import Smooth, cell_error
 from pvq.theory.distribution import DISTRIBUTIONS, WeightDistribution
+from pvq.theory.magnitude import check_magnitude
 
 __all__ = ["Truncated"]
 
@@ -34,8 +35,7 @@ class Truncated:
     r: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.r < np.inf:
-            raise ValueError(f"r must be positive and finite, got {self.r}")
+        check_magnitude("r", self.r)
         if self._mass <= 0:
             raise ValueError(f"r must leave some mass inside [-r, r], got r={self.r} for {self.law}")
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from pvq.arrays import F64
 from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.magnitude import check_magnitude
 from pvq.theory.symmetric import check_order
 
 __all__ = ["Uniform"]
@@ -32,6 +33,7 @@ class Uniform:
     def __post_init__(self) -> None:
         if not -np.inf < self.low < self.high < np.inf:
             raise ValueError(f"low < high must hold and both be finite, got low={self.low}, high={self.high}")
+        check_magnitude("the larger of |low| and |high|", max(-self.low, self.high))
 
     @property
     def breakpoints(self) -> tuple[float, ...]:
@@ -43,7 +45,7 @@ class Uniform:
         check_order(order)
         a, b = self._inside(lo), self._inside(hi)
         powers = sum((a**i * b ** (order - i) for i in range(order + 1)), np.zeros(()))
-        return np.asarray((b - a) * powers / ((order + 1) * (self.high - self.low)))
+        return np.asarray((b - a) / (self.high - self.low) * powers / (order + 1))
 
     def cell_error(self, u: F64, lo: F64, hi: F64) -> F64:
         """Return the integral of (x - u)^2 over (lo, hi], which in terms of x - u cancels nowhere."""
