@@ -10,8 +10,6 @@ from pvq.theory.distributions.empirical import Empirical
 
 __all__ = ["as_law", "law"]
 
-_FILE = "file:"
-
 
 def law(spec: str) -> WeightDistribution:
     """Return the law that `spec` names: a registered name with options, or ``file:PATH`` for a stored tensor.
@@ -24,8 +22,6 @@ def law(spec: str) -> WeightDistribution:
     >>> law("truncated[law=student-t[nu=2],r=100]")
     Truncated(law=StudentT(nu=2.0, scale=1.0), r=100.0)
     """
-    if spec.strip().startswith(_FILE):
-        return Empirical.from_file(spec.strip().removeprefix(_FILE))
     return DISTRIBUTIONS.build(spec)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,13 @@ __all__ = ["read_weights"]
 
 _SUFFIXES = (".npy", ".npz", ".safetensors")
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)  # what damage makes NumPy raise
 _HEADER_LIMIT = 100_000_000  # the format's own limit on its header, in bytes
 
 
@@ -29,16 +38,14 @@ def read_weights(path: str | Path) -> F64:
 
     Raises
     ------
-    ValueError : unknown suffix; several tensors and no name; no such name; a damaged file
+    ValueError : unknown suffix; several tensors and no name; no such name; a damaged file;
+        values that are not real numbers
     OSError : no such file
     """
     file, name = _split(str(path))
-    if file.suffix == ".npy":
-        return np.asarray(_numpy_load(file), float)
     if file.suffix not in _SUFFIXES:
         raise ValueError(f"path must end in {', '.join(_SUFFIXES)}, got {file}")
-    reader = _npz if file.suffix == ".npz" else _safetensors
-    return reader(file, name)
+    return _safetensors(file, name) if file.suffix == ".safetensors" else _numpy(file, name)
 
 
 def _split(path: str) -> tuple[Path, str | None]:
@@ -50,26 +57,42 @@ def _split(path: str) -> tuple[Path, str | None]:
     return Path(path), None
 
 
-def _numpy_load(file: Path) -> Any:
+def _numpy(file: Path, name: str | None) -> F64:
+    """Read either of NumPy's two layouts, whatever the suffix; a lone array has no name to choose."""
+    with file.open("rb") as stream:
+        try:
+            loaded = np.load(stream, allow_pickle=False)
+        except _DAMAGE as error:
+            raise ValueError(f"{file} must be a plain NumPy file: {error}") from error
+        if isinstance(loaded, np.ndarray):
+            return _real(loaded, file)
+        with loaded:
+            return _real(_member(loaded, _choose(name, list(loaded.files), file), file), file)
+
+
+def _member(arrays: Any, name: str, file: Path) -> Any:
     try:
-        return np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{file} must be a plain NumPy file: {error}") from error
+        return arrays[name]
+    except (*_DAMAGE, OSError) as error:
+        raise ValueError(f"{file} must hold a readable tensor {name!r}: {error}") from error
 
 
-def _npz(file: Path, name: str | None) -> F64:
-    with _numpy_load(file) as arrays:
-        return np.asarray(arrays[_choose(name, list(arrays.files), file)], float)
+def _real(tensor: Any, file: Path) -> F64:
+    """Return the tensor as float64; text, dates and complex numbers are no weights."""
+    array = np.asarray(tensor)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{file} must hold real numbers, got dtype {array.dtype}")
+    return np.asarray(array, float)
 
 
 def _choose(name: str | None, names: list[str], file: Path) -> str:
+    if not names:
+        raise ValueError(f"{file} holds no tensor")
     if name is None and len(names) == 1:
         return names[0]
     if name is None:
         shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-        raise ValueError(
-            f"{file} holds {len(names)} tensors; choose one as {file}#NAME from: {shown or 'none'}"
-        )
+        raise ValueError(f"{file} holds {len(names)} tensors; choose one as {file}#NAME from: {shown}")
     if name not in names:
         raise ValueError(f"{file} holds no tensor {name!r}{suggest(name, names)}")
     return name

@@ -125,6 +125,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._classes: dict[str, type] = {}
+        self._readers: dict[str, Callable[[str], T]] = {}
         self._discovered = False
         if protocol is not None:
             _REGISTRIES[protocol] = self
@@ -139,6 +140,10 @@ class Registry(Generic[T]):
             return cls
 
         return enter
+
+    def read_prefix(self, prefix: str, reader: Callable[[str], T]) -> None:
+        """Let a spec that starts with `prefix` be read by `reader`, which gets the text after it."""
+        self._readers[prefix] = reader
 
     def classes(self) -> dict[str, type]:
         """Return every class of this kind by name, after importing the files that define them."""
@@ -171,9 +176,14 @@ class Registry(Generic[T]):
         Raises
         ------
         UnknownName, SpecError : unknown name or option, a value of the wrong type, a refused value
+        ValueError, OSError : what a reader of `read_prefix` raises
         """
         if not isinstance(spec, (str, Spec)):
             return spec
+        self.classes()  # whose files may bring readers
+        for prefix, reader in self._readers.items():
+            if isinstance(spec, str) and spec.strip().startswith(prefix):
+                return reader(spec.strip().removeprefix(prefix))
         parsed = parse_spec(spec) if isinstance(spec, str) else spec
         cls = self.get(parsed.name)
         try:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pvq.arrays import F64, I64, as_f64
 from pvq.theory.distribution import DISTRIBUTIONS
+from pvq.theory.magnitude import GREATEST
 from pvq.theory.symmetric import check_order
 from pvq.theory.weight_file import read_weights
 
@@ -25,7 +26,7 @@ class Empirical:
 
     Parameters
     ----------
-    values : finite weights of any shape; kept sorted, shape (n,), float64
+    values : weights of any shape, at most 1e70 in magnitude; kept sorted, shape (n,), float64
 
     >>> float(Empirical(np.array([1.0, 2.0, 4.0])).partial_moment(1, 1.0, 4.0))  # (2 + 4) / 3
     2.0
@@ -36,6 +37,9 @@ class Empirical:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.sort(as_f64(self.values, "values"), axis=None))
+        largest = float(max(-self.values[0], self.values[-1]))
+        if largest > GREATEST:
+            raise ValueError(f"values must be at most {GREATEST:g} in magnitude, got {largest}")
 
     @classmethod
     def from_file(cls, path: str | Path) -> Empirical:
@@ -43,7 +47,7 @@ class Empirical:
 
         Raises
         ------
-        ValueError : unknown suffix, several tensors and no name, no such name, NaN or infinity
+        ValueError : unknown suffix, several tensors and no name, no such name, NaN, or a weight beyond 1e70
         OSError : no such file
         """
         return cls(read_weights(path))
@@ -104,3 +108,6 @@ def _compensated_cumsum(x: F64) -> tuple[F64, F64]:
     added = after - before
     lost = (before - (after - added)) + (x - added)
     return total, np.concatenate([[0.0], np.cumsum(lost)])
+
+
+DISTRIBUTIONS.read_prefix("file:", Empirical.from_file)
