@@ -23,6 +23,10 @@ class WeightDistribution(Protocol):
         ----------
         order : 0 to 4
         lo, hi : broadcastable edges, lo <= hi, infinite ones allowed; an atom at `hi` counts, at `lo` not
+
+        Raises
+        ------
+        ValueError : an order outside 0 to 4
         """
         ...
 

@@ -145,7 +145,7 @@ def test_sample_moments(spec: str) -> None:
 @pytest.mark.parametrize("order", [-1, 5])
 @every_law
 def test_an_order_outside_0_to_4_is_refused(spec: str, order: int) -> None:
-    with pytest.raises(ValueError, match="order must be an integer from 0 to 4"):
+    with pytest.raises(ValueError, match="order"):
         moment(LAWS[spec], order)
 
 
