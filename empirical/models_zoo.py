@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from pvq.empirical.model import Model
 from pvq.errors import SpecError
 from pvq.registry import Registry
 
-__all__ = ["MODELS", "Adapter", "load_model"]
+__all__ = ["MODELS", "Adapter", "load_model", "nearest"]
 
 
 @runtime_checkable
@@ -44,3 +46,12 @@ def load_model(name: str | Model) -> Model:
     except TypeError as error:
         raise SpecError(f"model {prefix!r} takes nothing after a colon, got {name!r}") from error
     return adapter.load()
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return which few names of a long list come nearest, as the end of a message.
+
+    >>> nearest("resnet5O", ["resnet18", "resnet50", "vgg11"])
+    '; nearest of 3: resnet50, resnet18, vgg11'
+    """
+    return f"; nearest of {len(known)}: {', '.join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,8 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
     ------
     PvqError : no such file, another format, a file that would have to run code, no tensor inside
     """
+    if path.is_dir():
+        raise PvqError(f"{path} is a directory; name a .safetensors, .pt or .pth file")
     if not path.is_file():
         raise PvqError(f"no such file: {path}")
     loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
@@ -94,7 +97,9 @@ def _torch(path: Path) -> Mapping[str, Any]:
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of a file before it refuses it
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise PvqError(
             f"{path} is refused: it is no state dict of plain tensors, and pickles are never executed "

@@ -27,6 +27,8 @@ class File:
 
     def load(self) -> Model:
         """Return the weights; there is no network to run."""
+        if not self.path:
+            raise PvqError("file: needs a path after the colon, such as file:model.safetensors")
         path = Path(self.path).expanduser()
         layers = layers_of(load_state_dict(path))
         if not layers:

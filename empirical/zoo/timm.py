@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pvq.empirical.model import Model, Preprocessing, Source
-from pvq.empirical.models_zoo import MODELS
+from pvq.empirical.models_zoo import MODELS, nearest
 from pvq.empirical.state_dict import layers_of
 from pvq.empirical.zoo.torchvision import import_torchvision
 from pvq.errors import PvqError, UnknownName
-from pvq.registry import suggest
 
 __all__ = ["Timm"]
 
@@ -32,7 +31,7 @@ class Timm:
         timm = _import_timm()
         known = timm.list_models()
         if self.name.partition(".")[0] not in known:
-            raise UnknownName(f"unknown timm model {self.name!r}{suggest(self.name, known)}")
+            raise UnknownName(f"unknown timm model {self.name!r}{nearest(self.name, known)}")
         net = _download(timm, self.name)
         config = dict(net.pretrained_cfg)
         source = Source("timm", timm.__version__, str(config.get("hf_hub_id") or config.get("url") or ""))

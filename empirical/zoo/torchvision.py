@@ -7,10 +7,9 @@ from types import ModuleType
 from typing import Any
 
 from pvq.empirical.model import Model, Preprocessing, Source
-from pvq.empirical.models_zoo import MODELS
+from pvq.empirical.models_zoo import MODELS, nearest
 from pvq.empirical.state_dict import layers_of
 from pvq.errors import PvqError, UnknownName
-from pvq.registry import suggest
 
 __all__ = ["Torchvision", "import_torchvision"]
 
@@ -32,7 +31,7 @@ class Torchvision:
         models = import_torchvision().models
         if self.name not in models.list_models():
             raise UnknownName(
-                f"unknown torchvision model {self.name!r}{suggest(self.name, models.list_models())}"
+                f"unknown torchvision model {self.name!r}{nearest(self.name, models.list_models())}"
             )
         weights = models.get_model_weights(self.name).DEFAULT
         net = _download(models, self.name, weights)

