@@ -134,6 +134,11 @@ def verdict(quantize: CampSum, prune: CampSum) -> str | None:
     return "open"
 
 
+def _bounded(*camps: CampSum) -> bool:
+    """Return whether a camp has a proved ceiling; on inputs always zero, claims hold and say nothing."""
+    return any(camp.at_most is not None for camp in camps)
+
+
 def solved_columns(sums: Mapping[Camp, CampSum]) -> dict[str, Any]:
     """Return the columns of a row that follow from the sums alone: SNRs in dB, verdict, certified, methods
     and seconds. `pvq verify` makes them again from the records.
@@ -145,7 +150,7 @@ def solved_columns(sums: Mapping[Camp, CampSum]) -> dict[str, Any]:
         "prune_snr_at_most_db": prune.at_most,
         "prune_snr_achieved_db": prune.achieved(prune.upper),
         "verdict": verdict(quantize, prune),
-        "certified": quantize.certified and prune.certified,
+        "certified": quantize.certified and prune.certified and _bounded(quantize, prune),
         "seconds": quantize.seconds + prune.seconds,
         "quant_nearest_snr_db": quantize.achieved(quantize.naive),
         "prune_magnitude_snr_db": prune.achieved(prune.naive),
@@ -160,7 +165,8 @@ def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: 
     SNRs in dB over the rows solved (`rows` of `rows_total`), None where unknown; `verdict` speaks of those
     rows and of the grid that `quant_set` names. `seconds` is solving time on one thread.
     """
-    notes = [plan.note, *(f"{camp}: {part.note}" for camp, part in sums.items() if part.note), note]
+    remarks = (f"{camp}: {text}" for camp, part in sums.items() for text in (part.note, _exact(part)) if text)
+    notes = [plan.note, *remarks, note]
     row = {
         "layer": plan.layer.name,
         "kind": plan.layer.kind,
@@ -175,3 +181,9 @@ def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: 
         "note": "; ".join(part for part in notes if part),
     }
     return {name: row[name] for name in FIELDS}
+
+
+def _exact(camp: CampSum) -> str:
+    """Return the remark that tells an infinite SNR from an unknown one, which JSON cannot."""
+    infinite = camp.upper == 0 and math.inf in (camp.at_most, camp.achieved(camp.upper))
+    return "no error, SNR infinite (null in JSON)" if infinite else ""

@@ -133,7 +133,8 @@ def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSetti
     if not np.isfinite(gram.value.grams).all():
         return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
     rows = sample_rows(layer.name, layer.shape[0], settings.rows, settings.seed)
-    plan = LayerPlan(layer, rows, dead_inputs=gram.value.dead, note=_join(note, _few_positions(gram.value)))
+    note = _join(note, _few_positions(gram.value), _dead_inputs(gram.value))
+    plan = LayerPlan(layer, rows, dead_inputs=gram.value.dead, note=note)
     for bits in settings.bits:
         for camp in settings.methods:
             plan = _add_camp(plan, gram, settings, bits, camp)
@@ -145,6 +146,12 @@ def _few_positions(gram: LayerGram) -> str:
     if gram.positions >= FEW_POSITIONS * n:
         return ""
     return f"calibration gave {gram.positions} positions for {n} inputs: take more images"
+
+
+def _dead_inputs(gram: LayerGram) -> str:
+    groups, n, _ = gram.grams.shape
+    of_layer = " of the layer" if groups > 1 else ""
+    return f"{gram.dead} of {groups * n} inputs{of_layer} always zero" if gram.dead else ""
 
 
 def _add_camp(

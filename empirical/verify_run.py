@@ -61,7 +61,8 @@ def verify_run(folder: str | Path, claim_rows: Iterable[Record]) -> list[dict[st
         for row, source in zip(table, sources, strict=True)
         for fault in _safely(path, row, _row_faults(run, claims, row, source))
     ]
-    return faults + [_mismatch(run.path / "bounds.parquet", reason) for reason in _parquet_faults(run, table)]
+    faults += [_mismatch(run.path / "bounds.parquet", reason) for reason in _parquet_faults(run, table)]
+    return faults + [_mismatch(run.path / "manifest.json", reason) for reason in _manifest_faults(run)]
 
 
 def _read(path: Path) -> list[Any]:
@@ -203,3 +204,14 @@ def _parquet_faults(run: RunFolder, table: Sequence[Record]) -> Iterator[str]:
         return
     if rows != table:
         yield "does not hold the rows of bounds.json"
+
+
+def _manifest_faults(run: RunFolder) -> Iterator[str]:
+    """Check that the manifest says which network the table is of."""
+    try:
+        manifest = json.loads((run.path / "manifest.json").read_bytes())
+    except (OSError, ValueError) as error:
+        yield f"cannot be read: {error}"
+        return
+    if not (isinstance(manifest, dict) and manifest.get("model")):
+        yield "does not name the model"

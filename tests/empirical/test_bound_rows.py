@@ -135,3 +135,19 @@ def test_rows_carry_the_published_fields_whatever_is_missing() -> None:
         assert (row["prune_snr_at_most_db"] is None) == (parts[1] is None)
         assert row["certified"] == (None not in parts)
         assert row["note"] == "remark"
+
+
+def test_an_infinite_snr_is_remarked_and_nothing_bounded_is_not_certified() -> None:
+    plan = LayerPlan(LayerWeights("a", "linear", np.ones((1, 2))), (0,))
+    exact, plain = (CampSum(1.0, 1.0, error, error, certified=True) for error in (0.0, 0.5))
+    row = bound_row(plan, 4.0, {"quantize": exact, "prune": plain})
+    assert row["note"] == "quantize: no error, SNR infinite (null in JSON)"
+    assert row["certified"]
+    silent = CampSum(0.0, 0.0, 0.0, 0.0, certified=True)
+    row = bound_row(plan, 4.0, {"quantize": silent, "prune": silent})
+    assert (row["quant_snr_at_most_db"], row["verdict"], row["certified"], row["note"]) == (
+        None,
+        None,
+        False,
+        "",
+    )

@@ -214,6 +214,14 @@ def test_a_missing_or_broken_table_is_a_row_not_a_crash(name: str, content: str 
     assert _reasons(folder)
 
 
+@pytest.mark.parametrize("content", [None, "[", "[]", "{}"])
+def test_the_manifest_must_name_the_model(content: str | None, folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    if content is not None:
+        (folder / "manifest.json").write_text(content)
+    assert ("does not name the model" if content in ("[]", "{}") else "cannot be read") in _reasons(folder)
+
+
 def test_missing_records_leave_numbers_without_ground(folder: Path) -> None:
     shutil.rmtree(folder / "tasks")
     assert "prune_snr_at_most_db is " in _reasons(folder)
