@@ -125,22 +125,36 @@ def read_run(run_dir: str | Path) -> BoundRun:
 
     Raises
     ------
-    PvqError : a file is missing or cannot be read, a row has no layer or no bit width, there is no row
+    PvqError : a file is missing or cannot be read, a row has no layer or no bit width, there is no row, the
+        manifest names no model, the two tables disagree
     """
     folder = Path(run_dir)
     manifest = _read_json(folder / "manifest.json")
     if not isinstance(manifest, Mapping):
         raise PvqError(f"{folder / 'manifest.json'} must hold one JSON object, got {type(manifest).__name__}")
+    if not manifest.get("model"):
+        raise PvqError(f"{folder / 'manifest.json'} must name the model of the run, it has no 'model'")
     return BoundRun(tuple(_row(raw) for raw in _read_rows(folder)), manifest)
 
 
 def _read_rows(folder: Path) -> list[dict[str, Any]]:
     """Read the parquet table where it can be read, since JSON has no infinity, else the JSON rows."""
     table, text = folder / "bounds.parquet", folder / "bounds.json"
-    if table.exists() and (find_spec("pyarrow") is not None or not text.exists()):
-        return _read_parquet(table)
     if not text.exists():
-        raise PvqError(f"{folder} must hold bounds.json or bounds.parquet, found neither")
+        if not table.exists():
+            raise PvqError(f"{folder} must hold bounds.json or bounds.parquet, found neither")
+        return _read_parquet(table)
+    if not table.exists() or find_spec("pyarrow") is None:
+        return _read_json_rows(text)
+    from pvq.empirical.run_folder import finite_rows
+
+    rows = _read_parquet(table)
+    if finite_rows(rows) != finite_rows(_read_json_rows(text)):
+        raise PvqError(f"{folder}: bounds.parquet and bounds.json disagree; run: pvq verify {folder}")
+    return rows
+
+
+def _read_json_rows(text: Path) -> list[dict[str, Any]]:
     rows = _read_json(text)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise PvqError(f"{text} must hold a JSON array of objects")

@@ -144,6 +144,12 @@ def test_pictures_stand_beside_the_page(tmp_path: Path) -> None:
     assert names == [f"snr-ranges-{bits}-bits.{kind}" for bits in ("2-3-4", "8") for kind in ("png", "svg")]
 
 
+def test_dead_inputs_are_those_of_the_layer(tmp_path: Path) -> None:
+    """They are counted over all groups, so they may be more than the inputs of a row."""
+    page = Page(write_report(write(tmp_path / "run", [row(n=9, dead_inputs=36)])).read_text())
+    assert "9 inputs per row, 36 inputs of the layer always zero" in " ".join(page.text)
+
+
 def test_the_same_run_gives_the_same_page(tmp_path: Path) -> None:
     pages = [write_report(write(tmp_path / name, awkward())).read_bytes() for name in "ab"]
     assert pages[0] == pages[1]

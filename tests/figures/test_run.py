@@ -81,3 +81,20 @@ def test_a_folder_without_rows_is_refused(tmp_path: Path) -> None:
     (write(tmp_path, []) / "bounds.json").unlink()
     with pytest.raises(PvqError, match="found neither"):
         read_run(tmp_path)
+
+
+def test_a_manifest_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PvqError, match="must name the model"):
+        read_run(write(tmp_path, [row()], manifest={}))
+
+
+def test_tables_that_disagree_are_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.Table.from_pylist([row(prune_snr_at_most_db=math.inf)])
+    parquet.write_table(table, tmp_path / "bounds.parquet")
+    (run,) = read_run(write(tmp_path, [row(prune_snr_at_most_db=None)])).rows  # JSON has no infinity
+    assert run.prune.at_most == math.inf
+    with pytest.raises(PvqError, match="disagree; run: pvq verify"):
+        read_run(write(tmp_path, [row(verdict="prune (proved)", prune_snr_at_most_db=None)]))
