@@ -26,7 +26,7 @@ class Empirical:
 
     Parameters
     ----------
-    values : weights of any shape, at most 1e70 in magnitude; kept sorted, shape (n,), float64
+    values : finite weights of any shape; kept sorted, shape (n,), float64
 
     >>> float(Empirical(np.array([1.0, 2.0, 4.0])).partial_moment(1, 1.0, 4.0))  # (2 + 4) / 3
     2.0
@@ -37,9 +37,6 @@ class Empirical:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", np.sort(as_f64(self.values, "values"), axis=None))
-        largest = float(max(-self.values[0], self.values[-1]))
-        if largest > GREATEST:
-            raise ValueError(f"values must be at most {GREATEST:g} in magnitude, got {largest}")
 
     @classmethod
     def from_file(cls, path: str | Path) -> Empirical:
@@ -50,7 +47,11 @@ class Empirical:
         ValueError : unknown suffix, several tensors and no name, no such name, NaN, or a weight beyond 1e70
         OSError : no such file
         """
-        return cls(read_weights(path))
+        found = cls(read_weights(path))
+        largest = float(max(-found.values[0], found.values[-1]))
+        if largest > GREATEST:  # formats scale a tensor first; a law's moments are taken as they are
+            raise ValueError(f"values must be at most {GREATEST:g} in magnitude, got {largest}")
+        return found
 
     def partial_moment(self, order: int, lo: F64, hi: F64) -> F64:
         """Return the mean of w**order over the weights in (lo, hi] times their share, from prefix sums."""
