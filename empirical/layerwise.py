@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pvq.empirical.bound_rows import bound_row, sum_camp
 from pvq.empirical.calibration import Calibration, read_calibration
@@ -18,22 +18,15 @@ from pvq.empirical.plan import LayerPlan, PlanSettings, plan_layer, select_layer
 from pvq.empirical.run_folder import RunFolder
 from pvq.empirical.tasks import Camp, Methods, Task
 from pvq.errors import PvqError
+from pvq.progress import Progress
 from pvq.solvers.solver import Limits
 
-__all__ = ["METHODS", "BoundsRun", "Progress", "run_bounds"]
+__all__ = ["METHODS", "BoundsRun", "run_bounds"]
 
 METHODS: Mapping[Camp, Methods] = {
     "quantize": Methods("hull", ("nearest", "gptq", "coordinate-descent")),
     "prune": Methods("perspective", ("magnitude", "obs", "swap")),
 }
-
-
-class Progress(Protocol):
-    """Called as tasks end: `done` of `total`, and what the last one was."""
-
-    def __call__(self, done: int, total: int, label: str = "") -> None:
-        """Show it."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from pvq.figures.figure import FIGURES
 from pvq.figures.save import figure_name, save_figure
+from pvq.progress import Progress
 
-__all__ = ["Progress", "curves"]
-
-
-class Progress(Protocol):
-    """Called as work goes on: `done` of `total` figures, and which comes next."""
-
-    def __call__(self, done: int, total: int, label: str = "") -> None:
-        """Show it."""
-        ...
+__all__ = ["curves"]
 
 
 def curves(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pvq.arrays import finite_or_none
 from pvq.figures.run import BoundRow, BoundRun, Camp
 from pvq.figures.style import COLOURS, PAGE, canvas
 from pvq.figures.text import short, width
@@ -67,7 +68,11 @@ def draw_ranges(rows: Sequence[BoundRow], layers: Sequence[str], axes: Axes) -> 
 
 def _draw_camp(camp: Camp, y: float, colour: str, axes: Axes) -> None:
     """Draw one bar: a dot at the found point, a bar's end at the ceiling, a cross at the naive point."""
-    achieved, at_most, naive = _finite(camp.achieved), _finite(camp.at_most), _finite(camp.naive)
+    achieved, at_most, naive = (
+        finite_or_none(camp.achieved),
+        finite_or_none(camp.at_most),
+        finite_or_none(camp.naive),
+    )
     if achieved is not None and at_most is not None:
         axes.plot([achieved, at_most], [y, y], color=colour, linewidth=4.2, alpha=0.30, solid_capstyle="butt")
     if at_most is not None:
@@ -104,7 +109,3 @@ def _key(figure: Figure) -> None:
 def _shown(row: BoundRow) -> bool:
     camps = (row.quantize, row.prune)
     return any(value is not None for camp in camps for value in (camp.achieved, camp.at_most))
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pvq.arrays import finite_or_none
 from pvq.errors import PvqError
 
 from .certificate_files import Claim, save_claims
@@ -81,14 +81,10 @@ def result_row(result: Result, point: bool = False) -> dict[str, Any]:
     """
     numbers = ("error_lower", "error_upper", "snr_at_most_db", "snr_achieved_db", "gap_db")
     row: dict[str, Any] = {"method": result.method, "status": result.status.name.lower()}
-    row |= {name: _finite(getattr(result, name)) for name in numbers}
+    row |= {name: finite_or_none(getattr(result, name)) for name in numbers}
     row |= {"certified": result.certified, "seconds": result.seconds, "iterations": result.iterations}
     row["note"] = result.notes
     return row | ({"x": None if result.point is None else result.point.tolist()} if point else {})
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _save(folder: Path, problem: LayerProblem, feasible: FeasibleSet, result: Result) -> str | None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pvq.arrays import finite_or_none
 from pvq.registry import parse_spec
 from pvq.theory.block import BLOCK_FORMATS, BlockFormat, block_snr_db
 from pvq.theory.budget import Budget
@@ -44,7 +45,7 @@ def snr_rows(law_spec: str, bits: Sequence[float], quantizers: Sequence[str]) ->
     (19.2577, 5.5847, 'quantize')
     """
     source = law(law_spec)
-    common = {"distribution": law_spec, "kurtosis": _finite(kurtosis(source))}
+    common = {"distribution": law_spec, "kurtosis": finite_or_none(kurtosis(source))}
     return [common | _row(source, spec, sized) for spec in quantizers for sized in _sized(spec, bits)]
 
 
@@ -56,9 +57,9 @@ def _row(source: WeightDistribution, spec: str, sized: Quantizer | BlockFormat) 
         "bits": budget.bits,
         "sparsity": budget.sparsity,
         "quantizer": spec,
-        "scale": _finite(scale),
-        "quant_snr_db": _finite(quantized),
-        "prune_snr_db": _finite(pruned),
+        "scale": finite_or_none(scale),
+        "quant_snr_db": finite_or_none(quantized),
+        "prune_snr_db": finite_or_none(pruned),
         "winner": winner(quantized, pruned),
     }
 
@@ -79,7 +80,3 @@ def _quantized(source: WeightDistribution, sized: Quantizer | BlockFormat) -> tu
         return math.nan, block_snr_db(source, sized)
     codebook = sized.codebook(source)
     return codebook.scale, quantization_snr(source, codebook)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

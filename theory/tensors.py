@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pvq.arrays import F64, as_f64
+from pvq.arrays import F64, as_f64, finite_or_none
 from pvq.theory.budget import Budget
 from pvq.theory.codebook import Codebook
 from pvq.theory.optimal_scale import optimal_scale
@@ -146,10 +146,10 @@ def weights_row(w: ArrayLike, bits: float, quantizer: str | Quantizer = "int") -
     corrected = tensor_pruning_snr(weights, density * (1 - zeros))  # as in the release of Kuzmin et al.
     return row | {
         "kurtosis": kurtosis(weights),
-        "scale": _finite(codebook.scale),
-        "quant_snr_db": _finite(quant),
-        "prune_snr_db": _finite(prune),
-        "prune_snr_db_corrected": _finite(corrected),
+        "scale": finite_or_none(codebook.scale),
+        "quant_snr_db": finite_or_none(quant),
+        "prune_snr_db": finite_or_none(prune),
+        "prune_snr_db_corrected": finite_or_none(corrected),
         "quant_zero_fraction": zeros,
         "winner": winner(quant, prune),
         "note": _lossless(quant, prune),
@@ -186,10 +186,6 @@ def _defect(w: NDArray[Any]) -> str | None:
 def _lossless(quant: float, prune: float) -> str | None:
     exact = [name for name, snr in (("quantization", quant), ("pruning", prune)) if np.isinf(snr)]
     return f"no error at all from {' and '.join(exact)}: infinite SNR" if exact else None
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _unit_range(w: F64) -> F64:

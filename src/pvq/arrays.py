@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["F64", "I64", "Bool", "as_f64"]
+__all__ = ["F64", "I64", "Bool", "as_f64", "finite_or_none"]
 
 F64: TypeAlias = NDArray[np.float64]
 I64: TypeAlias = NDArray[np.int64]
@@ -43,3 +43,12 @@ def as_f64(values: ArrayLike, name: str, ndim: int | None = None) -> F64:
             f"{name} must be finite, got {int((~np.isfinite(array)).sum())} NaN or infinite value(s)"
         )
     return array
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """Return `value` as a float, None where it is NaN, infinite or None: what JSON can hold.
+
+    >>> finite_or_none(float("inf")) is None, finite_or_none(1.0)
+    (True, 1.0)
+    """
+    return float(value) if value is not None and np.isfinite(value) else None

@@ -7,19 +7,13 @@ import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
-__all__ = ["Progress", "emit", "json_safe", "note", "progress_bar"]
+from pvq.progress import Progress
+
+__all__ = ["emit", "json_safe", "note", "progress_bar"]
 
 Row = Mapping[str, Any]
-
-
-class Progress(Protocol):
-    """Called as work goes on: `done` of `total` steps, and what is being done."""
-
-    def __call__(self, done: int, total: int, label: str = "") -> None:
-        """Show it."""
-        ...
 
 
 def json_safe(value: Any) -> Any:
