@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tiny_network as tiny
 import torch
 from pyarrow import parquet
 from torch import nn
@@ -23,19 +22,6 @@ from pvq.errors import PvqError
 from pvq.solvers.feasible import fit_set
 from pvq.solvers.verify import verify_path
 
-
-def _load_tiny() -> Any:
-    """Import the neighbour by its path: test folders are no packages."""
-    spec = importlib.util.spec_from_file_location("tiny_network", Path(__file__).with_name("tiny_network.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_network"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _load_tiny()
 PUBLISHED = [
     "layer", "bits", "n", "rows", "rows_total", "quant_snr_at_most_db", "quant_snr_achieved_db",
     "prune_snr_at_most_db", "prune_snr_achieved_db", "verdict", "certified", "seconds",

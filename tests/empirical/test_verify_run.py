@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import tiny_network as tiny
 from pyarrow import parquet
 
 from pvq.__main__ import run as pvq
@@ -26,20 +26,6 @@ from pvq.empirical.verify_run import verify_run
 from pvq.solvers.verify import verify_path
 
 Row = dict[str, Any]
-
-
-def _load_tiny() -> Any:
-    """Import the neighbour by its path: test folders are no packages."""
-    spec = importlib.util.spec_from_file_location("tiny_network", Path(__file__).with_name("tiny_network.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["tiny_network"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny = _load_tiny()
 
 
 @pytest.fixture(scope="module")
