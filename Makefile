@@ -42,11 +42,12 @@ demo: $(VENV)/.all
 test: $(VENV)/.test $(VENV)/.zoo
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-check: $(VENV)/.test
+# pyright is told its interpreter: by itself it takes the python of PATH, and the adapters' packages are not there.
+check: $(VENV)/.test $(VENV)/.zoo
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
 zoo: $(VENV)/.zoo
