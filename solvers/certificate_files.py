@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pvq.arrays import F64
 from pvq.errors import PvqError
 from pvq.provenance import versions
-from pvq.theory.codebook import Codebook
 
-from .certificates import FiniteCertificate, SparseCertificate
-from .feasible import FeasibleSet, FiniteSet, SparseSet, describe_set
-from .gram import Gram, digest_of
+from .feasible import STORED_SETS, FeasibleSet, describe_set
+from .gram import Gram
 from .npz import read_npz
-from .outcome import Certificate
+from .outcome import CERTIFICATES, Certificate
 from .problem import LayerProblem
 from .solver import Result
 
@@ -38,7 +37,8 @@ __all__ = ["SUFFIX", "Claim", "load_claims", "save_claims"]
 
 T = TypeVar("T")
 SUFFIX = ".cert.npz"
-FORMAT = 1
+FORMAT = 2
+KINDS = "fiub"  # of stored numbers: real, integer, boolean; nothing that could run code
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Claim:
     @cached_property
     def digest(self) -> str:
         """Content hash of the whole claim: problem, set, evidence, value and method."""
-        content = f"{json.dumps(_describe(self), sort_keys=True)}|{digest_of(*_arrays(self).values())}"
+        content = f"{json.dumps(_describe(self), sort_keys=True)}|{_content(_arrays(self))}"
         return hashlib.sha256(content.encode()).hexdigest()
 
     @staticmethod
@@ -112,51 +112,64 @@ def load_claims(path: Path) -> Iterator[Claim]:
     stored = read_npz(path)
     for i, entry in enumerate(_header(stored, path)):
         try:
-            arrays = {name: _floats(stored[f"{i}/{name}"]) for name in _names(entry)}
+            prefix = f"{i}/"
+            arrays = {
+                name.removeprefix(prefix): _numbers(values)
+                for name, values in stored.items()
+                if name.startswith(prefix)
+            }
             yield _rebuild(Path(path), entry, arrays)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise PvqError(f"claim {i} of {path} cannot be read: {error}") from error
 
 
-def _arrays(claim: Claim) -> dict[str, F64]:
-    certificate = claim.certificate
-    assert isinstance(certificate, FiniteCertificate | SparseCertificate)
-    arrays = {"w": claim.problem.w, "d": certificate.d, "u": certificate.u}
-    return arrays | ({"levels": claim.feasible.levels} if isinstance(claim.feasible, FiniteSet) else {})
+def _arrays(claim: Claim) -> dict[str, NDArray[Any]]:
+    parts = {"set": claim.feasible.arrays(), "certificate": claim.certificate.arrays()}
+    stored = {f"{part}/{name}": values for part, arrays in parts.items() for name, values in arrays.items()}
+    return {"w": claim.problem.w, **stored}
+
+
+def _content(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return a hash of names, types and little-endian bytes of the arrays."""
+    state = hashlib.sha256()
+    for name, values in sorted(arrays.items()):
+        little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+        state.update(f"{name}|{values.shape}|{little.dtype.str}|".encode())
+        state.update(little.tobytes())
+    return state.hexdigest()
 
 
 def _describe(claim: Claim) -> dict[str, Any]:
-    sparse = isinstance(claim.feasible, SparseSet)
     return {
         "problem": claim.problem.digest,
         "gram": claim.problem.gram.digest,
-        "kind": "sparse" if sparse else "finite",
-        "k": claim.feasible.k if isinstance(claim.feasible, SparseSet) else None,
+        "set": {"kind": STORED_SETS.name_of(claim.feasible), **claim.feasible.facts()},
+        "certificate": {"kind": CERTIFICATES.name_of(claim.certificate), **claim.certificate.facts()},
         "method": claim.method,
         "claim": float(claim.value),
     }
 
 
-def _names(entry: Mapping[str, Any]) -> list[str]:
-    return ["w", "d", "u", "levels"] if entry["kind"] == "finite" else ["w", "d", "u"]
-
-
-def _rebuild(path: Path, entry: Mapping[str, Any], arrays: Mapping[str, F64]) -> Claim:
+def _rebuild(path: Path, entry: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Claim:
     gram = _read_gram(path, _typed(entry, "gram", str))
-    problem = LayerProblem(gram.matrix, arrays["w"], gram)
+    problem = LayerProblem(gram.matrix, _floats(arrays["w"]), gram)
     if problem.digest != entry["problem"]:
         raise ValueError("its weights or H are not those that the certificate was made for")
-    feasible: FeasibleSet
-    certificate: Certificate
-    if entry["kind"] == "finite":
-        feasible = FiniteSet(Codebook(arrays["levels"]))
-        certificate = FiniteCertificate(problem.digest, arrays["d"], arrays["u"])
-    elif entry["kind"] == "sparse":
-        feasible = SparseSet(problem.n, _typed(entry, "k", int))
-        certificate = SparseCertificate(problem.digest, arrays["d"], arrays["u"])
-    else:
-        raise ValueError(f"unknown kind {entry['kind']!r}")
+    feasible: FeasibleSet = STORED_SETS.get(entry["set"]["kind"]).restore(  # type: ignore[attr-defined]
+        problem.n, _part(arrays, "set"), entry["set"]
+    )
+    certificate: Certificate = CERTIFICATES.get(entry["certificate"]["kind"]).restore(  # type: ignore[attr-defined]
+        problem.digest, _part(arrays, "certificate"), entry["certificate"]
+    )
     return Claim(problem, feasible, certificate, _typed(entry, "claim", float), _typed(entry, "method", str))
+
+
+def _part(arrays: Mapping[str, NDArray[Any]], part: str) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(f"{part}/"): values
+        for name, values in arrays.items()
+        if name.startswith(f"{part}/")
+    }
 
 
 def _typed(entry: Mapping[str, Any], key: str, kind: type[T]) -> T:
@@ -190,6 +203,12 @@ def _header(stored: Mapping[str, Any], path: Path) -> list[dict[str, Any]]:
     if header.get("format") != FORMAT or not isinstance(claims, list):
         raise PvqError(f"{path} has certificate format {header.get('format')!r}, this version reads {FORMAT}")
     return claims
+
+
+def _numbers(values: Any) -> NDArray[Any]:
+    if not (isinstance(values, np.ndarray) and values.dtype.kind in KINDS):
+        raise ValueError(f"numbers must be stored as arrays, got {getattr(values, 'dtype', type(values))}")
+    return values
 
 
 def _floats(values: Any) -> F64:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
+
+from numpy.typing import NDArray
 
 from pvq.arrays import F64
+from pvq.registry import Registry
 
 from .feasible import FeasibleSet
 from .problem import LayerProblem
 
-__all__ = ["Certificate", "Outcome", "Status"]
+__all__ = ["CERTIFICATES", "Certificate", "Outcome", "Status"]
 
 
 class Status(Enum):
@@ -39,6 +43,27 @@ class Certificate(Protocol):
         slack : factor on every rounding-error allowance, at least 1
         """
         ...
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return the numbers to store."""
+        ...
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return what else to store, fit for JSON."""
+        ...
+
+    @classmethod
+    def restore(cls, problem: str, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> Self:
+        """Return the certificate that was stored for the problem with this content hash.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError : something is missing or of the wrong kind
+        """
+        ...
+
+
+CERTIFICATES: Registry[Certificate] = Registry("certificate", "pvq.solvers.certificates", Certificate)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pvq.arrays import F64
+from pvq.arrays import F64, as_f64
 from pvq.errors import PvqError
 from pvq.registry import Registry
 
 from .decibel import snr_achieved_db, snr_at_most_db
-from .feasible import FeasibleSet, SetSpec, fit_set
+from .feasible import FeasibleSet, SetSpec, fit_rows, fit_set
 from .outcome import Certificate, Outcome, Status
-from .problem import LayerProblem
+from .problem import LayerProblem, problems_of_layer
 
-__all__ = ["SOLVERS", "Limits", "Result", "Solver", "solve"]
+__all__ = ["SOLVERS", "Limits", "Result", "RowsSolver", "Solver", "solve", "solve_layer"]
 
 CLAIM_SLACK = 2.0  # claims allow for twice the rounding errors, so that another BLAS re-proves them
 
@@ -66,6 +66,17 @@ class Solver(Protocol):
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return a point, a certificate or both."""
+        ...
+
+
+@runtime_checkable
+class RowsSolver(Solver, Protocol):
+    """A method that takes all rows of a layer at once."""
+
+    def run_rows(
+        self, problems: Sequence[LayerProblem], sets: Sequence[FeasibleSet], limits: Limits
+    ) -> list[Outcome]:
+        """Return the outcome of each row; the problems share one Gram, the limits hold for all together."""
         ...
 
 
@@ -134,18 +145,66 @@ def solve(
     0.0625
     """
     chosen = fit_set(feasible, problem.w)
-    method, name = SOLVERS.build(solver), solver if isinstance(solver, str) else repr(solver)
+    method, name = SOLVERS.build(solver), _name(solver)
     reason = method.refusal(problem, chosen)
     if reason is not None:
         return Result(name, Status.REFUSED, notes=reason)
-    limits = limits or Limits()
+    outcomes, seconds = _timed(lambda: [method.run(problem, chosen, limits or Limits())], 1)
+    return replace(_checked(problem, chosen, outcomes[0], name), seconds=seconds)
+
+
+def solve_layer(
+    H: F64,
+    W: F64,
+    feasible: FeasibleSet | SetSpec | str,
+    solver: Solver | str,
+    limits: Limits | None = None,
+) -> list[Result]:
+    """Run a method on every row of a layer and check everything it says.
+
+    A method that can takes all rows at once; any other takes them one after another, each with the limits.
+
+    Parameters
+    ----------
+    H : (n, n) Gram matrix of the layer's inputs
+    W : (rows, n) weights
+    feasible : one set for all rows, or a spec that is fitted to the layer (see `fit_rows`)
+    solver, limits : as of `solve`
+
+    Returns
+    -------
+    one result per row; `seconds` is an equal share where the rows ran together
+
+    Raises
+    ------
+    SpecError, PvqError : as `solve` does
+
+    >>> results = solve_layer(np.eye(2), np.array([[0.75, 1.0], [0.5, 0.0]]), "levels[-1;0;1]", "nearest")
+    >>> [round(result.error_upper, 9) for result in results]
+    [0.0625, 0.25]
+    """
+    problems, sets = problems_of_layer(H, W), fit_rows(feasible, as_f64(W, "W", ndim=2))
+    method, name = SOLVERS.build(solver), _name(solver)
+    refused = any(method.refusal(*row) is not None for row in zip(problems, sets, strict=True))
+    if refused or not isinstance(method, RowsSolver):
+        return [replace(solve(*row, method, limits), method=name) for row in zip(problems, sets, strict=True)]
+    outcomes, seconds = _timed(lambda: method.run_rows(problems, sets, limits or Limits()), len(problems))
+    checked = [_checked(*row, name) for row in zip(problems, sets, outcomes, strict=True)]
+    return [replace(result, seconds=seconds / len(checked)) for result in checked]
+
+
+def _name(solver: Solver | str) -> str:
+    return solver if isinstance(solver, str) else repr(solver)
+
+
+def _timed(run: Callable[[], list[Outcome]], rows: int) -> tuple[list[Outcome], float]:
+    """Return outcomes and wall-clock seconds; where the numerics broke down, so many failures."""
     start = time.perf_counter()
     try:
-        outcome = method.run(problem, chosen, limits)
+        outcomes = run()
     except np.linalg.LinAlgError as error:
-        outcome = Outcome(Status.FAILED, notes=f"{type(error).__name__}: {error}")
-    seconds = time.perf_counter() - start
-    return replace(_checked(problem, chosen, outcome, name), seconds=seconds)
+        outcomes = [Outcome(Status.FAILED, notes=f"{type(error).__name__}: {error}")] * rows
+    return outcomes, time.perf_counter() - start
 
 
 def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, name: str) -> Result:

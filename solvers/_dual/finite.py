@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.solvers.certificates import FiniteCertificate
+from pvq.solvers.certificates.finite import FiniteCertificate
 from pvq.solvers.descent import descend
 from pvq.solvers.feasible import FiniteSet
 from pvq.solvers.outcome import Outcome, Status

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.solvers.certificates import SparseCertificate
+from pvq.solvers.certificates.sparse import SparseCertificate
 from pvq.solvers.feasible import SparseSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem

@@ -170,6 +170,18 @@ class Registry(Generic[T]):
             raise UnknownName(f"unknown {self.kind} {name!r}{suggest(name, known)}")
         return known[name]
 
+    def name_of(self, kind: object) -> str:
+        """Return the name under which the class of an object is registered.
+
+        Raises
+        ------
+        UnknownName : it is not
+        """
+        for name, cls in self.classes().items():
+            if type(kind) is cls:
+                return name
+        raise UnknownName(f"{type(kind).__name__} is no registered {self.kind}")
+
     def build(self, spec: str | Spec | T) -> T:
         """Return the object that `spec` names; an object of the kind passes through.
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pvq.arrays import F64
 from pvq.solvers.catalogue import CATALOGUE, brute_force, catalogue_problem
-from pvq.solvers.certificates import FiniteCertificate, SparseCertificate, _sum_of_branches
+from pvq.solvers.certificates.finite import FiniteCertificate
+from pvq.solvers.certificates.sparse import SparseCertificate, _sum_of_branches
 from pvq.solvers.feasible import FeasibleSet, FiniteSet, SparseSet, fit_set
 from pvq.solvers.outcome import Outcome
 from pvq.solvers.problem import LayerProblem
@@ -229,7 +230,7 @@ def test_many_levels_are_looked_at_in_blocks(monkeypatch: pytest.MonkeyPatch) ->
     feasible = fit_set("int[bits=10]", problem.w)
     proof = _certificate(problem, feasible, "hull")
     whole = proof.bound(problem, feasible)
-    monkeypatch.setattr("pvq.solvers.certificates.CHUNK", 100)
+    monkeypatch.setattr("pvq.solvers.certificates.finite.CHUNK", 100)
     assert proof.bound(problem, feasible) == whole > 0
 
 

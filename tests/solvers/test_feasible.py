@@ -7,7 +7,16 @@ import pytest
 
 from pvq.arrays import F64
 from pvq.errors import SpecError, UnknownName
-from pvq.solvers.feasible import SETS, FeasibleSet, FiniteSet, SetSpec, SparseSet, describe_set, fit_set
+from pvq.solvers.feasible import (
+    SETS,
+    FeasibleSet,
+    FiniteSet,
+    SetSpec,
+    SparseSet,
+    describe_set,
+    fit_rows,
+    fit_set,
+)
 from pvq.theory.codebook import Codebook
 
 W = np.random.default_rng(0).standard_normal((4, 10))
@@ -101,5 +110,38 @@ def test_descriptions_tell_sets_apart() -> None:
     assert texts[0].startswith("3 levels from -1 to 1, ")
     assert texts[3] == "sparse 1 of 4"
     assert describe_set(FiniteSet(Codebook(grids[0].copy()))) == texts[0]
-    with pytest.raises(ValueError, match="finite or a sparse set"):
-        describe_set("int[bits=4]")  # type: ignore[arg-type]
+
+
+def test_scales_of_groups_stretch_the_levels() -> None:
+    """A group of weights four times as large gets the grid of the first, four times as wide."""
+    w = np.array([0.3, -1.0, 0.7, 1.2, -4.0, 2.8])
+    grouped = fit_set("int[bits=3,group=3]", w)
+    alone = [fit_set("int[bits=3]", part) for part in (w[:3], w[3:])]
+    assert isinstance(grouped, FiniteSet)
+    assert grouped.scales is not None
+    expected = [part.nearest(part_w) for part, part_w in zip(alone, (w[:3], w[3:]), strict=True)]
+    assert grouped.nearest(w) == pytest.approx(np.concatenate(expected), rel=1e-12)
+    assert grouped.contains(grouped.nearest(w))
+    assert not grouped.contains(np.roll(grouped.nearest(w), 3))
+    assert not grouped.contains(grouped.nearest(w)[:3])
+    assert grouped.level_table(6).shape == (6, 8)
+
+
+@pytest.mark.parametrize("scales", [[1.0, 0.0], [1.0, -1.0], [1.0, np.inf], [1e-320, 1.0], [1e80, 1.0]])
+def test_scales_that_make_no_levels_are_refused(scales: list[float]) -> None:
+    with pytest.raises(ValueError, match=r"scales|levels must not exceed"):
+        FiniteSet(Codebook(np.array([1.0, 1.0 + 1e-12])), np.array(scales))
+
+
+def test_rows_with_scales_of_their_own_are_not_fitted_as_one() -> None:
+    with pytest.raises(ValueError, match="one row"):
+        fit_set("int[bits=3,per=row]", np.ones((2, 3)))
+    assert len(fit_rows("sparse[k=1]", np.ones((2, 3)))) == 2
+
+
+def test_sets_are_restored_from_what_they_store() -> None:
+    w = np.array([0.3, -1.0, 0.7, 1.2])
+    for spec in ("int[bits=3]", "int[bits=3,group=2]", "sparse[k=2]"):
+        feasible = fit_set(spec, w)
+        again = type(feasible).restore(4, feasible.arrays(), feasible.facts())
+        assert again.describe() == feasible.describe()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,11 +11,11 @@ import pytest
 from pvq.arrays import F64
 from pvq.errors import PvqError, SpecError
 from pvq.solvers.catalogue import catalogue_problem
-from pvq.solvers.certificates import FiniteCertificate
+from pvq.solvers.certificates.finite import FiniteCertificate
 from pvq.solvers.feasible import FeasibleSet, fit_set
 from pvq.solvers.outcome import Certificate, Outcome, Status
 from pvq.solvers.problem import LayerProblem
-from pvq.solvers.solver import SOLVERS, Limits, Solver, solve
+from pvq.solvers.solver import SOLVERS, Limits, RowsSolver, Solver, solve, solve_layer
 
 PROBLEM = LayerProblem(np.array([[2.0, 1.0], [1.0, 2.0]]), np.array([0.3, -0.4]))
 SET = "levels[-1;0;1]"
@@ -161,3 +162,37 @@ def test_options_of_methods() -> None:
 def test_singular_grams_do_not_break_gptq_without_damping() -> None:
     problem = catalogue_problem("rank-deficient", 18)
     assert solve(problem, "int[bits=2]", "gptq[damping=0]").error_upper is not None
+
+
+@dataclass(frozen=True)
+class Together(Says):
+    """A method that takes all rows at once."""
+
+    def run_rows(
+        self, problems: Sequence[LayerProblem], sets: Sequence[FeasibleSet], limits: Limits
+    ) -> list[Outcome]:
+        if self.error:
+            raise self.error
+        return [Outcome(Status.FEASIBLE, s.nearest(p.w)) for p, s in zip(problems, sets, strict=True)]
+
+
+W = np.array([[0.3, -0.4], [0.9, 0.2], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize("spec", [SET, "int[bits=2,per=row]", "int[bits=2,group=1]"])
+def test_rows_at_once_are_priced_like_rows_alone(spec: str) -> None:
+    assert isinstance(Together(), RowsSolver)
+    together = solve_layer(PROBLEM.H, W, spec, Together())
+    alone = solve_layer(PROBLEM.H, W, spec, "nearest")
+    assert [result.error_upper for result in together] == [result.error_upper for result in alone]
+    assert [result.method for result in alone] == ["nearest"] * 3
+
+
+def test_a_breakdown_of_all_rows_is_a_failure_of_each() -> None:
+    results = solve_layer(PROBLEM.H, W, SET, Together(error=np.linalg.LinAlgError("gone")))
+    assert [result.status for result in results] == [Status.FAILED] * 3
+
+
+def test_a_layer_that_a_method_refuses_is_refused_row_by_row() -> None:
+    results = solve_layer(PROBLEM.H, W, SET, "magnitude")
+    assert [result.status for result in results] == [Status.REFUSED] * 3

@@ -15,7 +15,7 @@ import pytest
 from pvq.errors import CertificateRejected, PvqError
 from pvq.solvers.catalogue import brute_force, catalogue_problem
 from pvq.solvers.certificate_files import Claim, load_claims, save_claims
-from pvq.solvers.certificates import FiniteCertificate
+from pvq.solvers.certificates.finite import FiniteCertificate
 from pvq.solvers.feasible import describe_set, fit_set
 from pvq.solvers.problem import problems_of_layer
 from pvq.solvers.solver import solve
@@ -83,15 +83,15 @@ def test_raised_claims_are_rejected(stored: Path) -> None:
 
 
 def _scale_d(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/d"] = 1.2 * arrays["0/d"]
+    arrays["0/certificate/d"] = 1.2 * arrays["0/certificate/d"]
 
 
 def _scale_u(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/u"] = 1.2 * arrays["0/u"]
+    arrays["0/certificate/u"] = 1.2 * arrays["0/certificate/u"]
 
 
 def _lower_d(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/d"] = 0.8 * arrays["0/d"]
+    arrays["0/certificate/d"] = 0.8 * arrays["0/certificate/d"]
 
 
 def _other_weights(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -99,19 +99,19 @@ def _other_weights(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
 
 
 def _nan_d(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/d"] = np.nan * arrays["0/d"]
+    arrays["0/certificate/d"] = np.nan * arrays["0/certificate/d"]
 
 
 def _short_u(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/u"] = arrays["0/u"][1:]
+    arrays["0/certificate/u"] = arrays["0/certificate/u"][1:]
 
 
 def _text_d(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    arrays["0/d"] = np.array(["a"] * 6)
+    arrays["0/certificate/d"] = np.array(["a"] * 6)
 
 
 def _no_u(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    del arrays["0/u"]
+    del arrays["0/certificate/u"]
 
 
 def _nan_claim(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -135,11 +135,11 @@ def _path_as_gram(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
 
 
 def _unknown_kind(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    entry["kind"] = "magic"
+    entry["set"]["kind"] = "magic"
 
 
 def _no_kind(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
-    del entry["kind"]
+    del entry["certificate"]["kind"]
 
 
 def _huge_claim(arrays: dict[str, Any], entry: dict[str, Any]) -> None:
@@ -175,7 +175,7 @@ def test_tampering_is_rejected_with_a_reason(
 @pytest.mark.parametrize("k", [float("inf"), 2.9, 2.0, True, "2", None, -1, 10**400])
 def test_counts_are_whole_numbers(tmp_path: Path, k: object) -> None:
     stored = save_claims(tmp_path / "row", [_claim(*CAMPS[1])])
-    _edit(stored, lambda _, entry: entry.update(k=k))
+    _edit(stored, lambda _, entry: entry["set"].update(k=k))
     (row,) = verify_path(stored)
     assert not row["accepted"]
     assert "k must" in row["reason"] or "integer string" in row["reason"]
@@ -229,7 +229,7 @@ def test_flipped_bits_never_prove_more_than_the_optimum(stored: Path) -> None:
 def test_pickles_are_never_loaded(stored: Path) -> None:
     with np.load(stored) as data:
         arrays = dict(data)
-    arrays["0/d"] = np.array([{"a": 1}] * 6, dtype=object)
+    arrays["0/certificate/d"] = np.array([{"a": 1}] * 6, dtype=object)
     np.savez(stored, **arrays)  # type: ignore[arg-type]
     (row,) = verify_path(stored)
     assert not row["accepted"]
