@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pvq.solvers.descent import descend
+import numpy as np
+
+from pvq.solvers.descent import descend_rows
 from pvq.solvers.feasible import FeasibleSet, FiniteSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
+from pvq.solvers.row_levels import RowLevels
 from pvq.solvers.solver import SOLVERS, Limits
 
 __all__ = ["CoordinateDescent"]
@@ -18,7 +22,8 @@ __all__ = ["CoordinateDescent"]
 class CoordinateDescent:
     """Round to nearest, then move one weight at a time to its best level until no single move helps.
 
-    The 1-opt of Park and Boyd (arXiv 1504.07672), within the levels.
+    The 1-opt of J. Park and S. Boyd (arXiv 1504.07672), within the levels. Other rows beside it change a row
+    by rounding alone.
     """
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
@@ -31,6 +36,14 @@ class CoordinateDescent:
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return a 1-optimal point."""
-        assert isinstance(feasible, FiniteSet), "refused otherwise"
-        point, sweeps = descend(problem, feasible, feasible.nearest(problem.w))
-        return Outcome(Status.FEASIBLE, point=point, iterations=sweeps)
+        return self.run_rows([problem], [feasible], limits)[0]
+
+    def run_rows(
+        self, problems: Sequence[LayerProblem], sets: Sequence[FeasibleSet], limits: Limits
+    ) -> list[Outcome]:
+        """Return a 1-optimal point of each row."""
+        W = np.array([problem.w for problem in problems])
+        levels, expired = RowLevels.of(sets, W.shape[1]), limits.clock()
+        points, sweeps = descend_rows(problems[0].H, W, levels, levels.nearest(W), expired)
+        status = Status.TIME_LIMIT if expired() else Status.FEASIBLE
+        return [Outcome(status, point, iterations=sweeps) for point in points]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from pvq.arrays import F64, I64
-from pvq.solvers._dual.linalg import cholesky, inverse
-from pvq.solvers.descent import descend
+from pvq.solvers.descent import descend_rows
 from pvq.solvers.feasible import FeasibleSet, FiniteSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
+from pvq.solvers.propagation import BLOCK, inverse_factor, propagate
+from pvq.solvers.row_levels import RowLevels
 from pvq.solvers.solver import SOLVERS, Limits
 
 __all__ = ["Gptq"]
@@ -24,12 +26,13 @@ class Gptq:
     """GPTQ: fixed order, each rounding error is passed on to the weights still to come.
 
     E. Frantar, S. Ashkboos, T. Hoefler, D. Alistarh, arXiv 2210.17323. The damping changes what is rounded to
-    what, never what is measured: the error reported is that of the undamped H.
+    what, never what is measured: the error reported is that of the undamped H. A whole layer shares the
+    factor of H and is rounded at once; other rows beside it change a row by rounding alone.
 
     Parameters
     ----------
     damping : added to the diagonal, in units of its mean
-    order : activation (largest H_ii first, "act-order"), natural, or best of the two
+    order : activation (largest H_ii first, "act-order"), natural, or best of the two for each row
     descent : move single weights afterwards until none helps
     """
 
@@ -43,45 +46,39 @@ class Gptq:
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
         """Refuse anything but a finite set."""
-        return None if isinstance(feasible, FiniteSet) else "gptq rounds to levels; use obs to prune"
+        return None if isinstance(feasible, FiniteSet) else "gptq rounds to levels; use sparsegpt to prune"
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return the best point over the orders asked for."""
-        assert isinstance(feasible, FiniteSet), "refused otherwise"
-        natural = np.arange(problem.n)
-        activation = np.argsort(-np.diagonal(problem.H), kind="stable")
-        orders = {"activation": [activation], "natural": [natural], "best": [activation, natural]}[self.order]
-        points = [self._rounded(problem, feasible, order) for order in orders]
+        return self.run_rows([problem], [feasible], limits)[0]
+
+    def run_rows(
+        self, problems: Sequence[LayerProblem], sets: Sequence[FeasibleSet], limits: Limits
+    ) -> list[Outcome]:
+        """Return the best point of each row."""
+        H, W = problems[0].H, np.array([problem.w for problem in problems])
+        levels, expired = RowLevels.of(sets, len(H)), limits.clock()
+        found = [self._rounded(H, W, levels, order) for order in self._orders(H)]
         if self.descent:
-            points = [descend(problem, feasible, point)[0] for point in points]
-        return Outcome(Status.FEASIBLE, min(points, key=problem.error), iterations=len(orders) * problem.n)
+            found = [descend_rows(H, W, levels, X, expired)[0] for X in found]
+        status = Status.TIME_LIMIT if self.descent and expired() else Status.FEASIBLE
+        points = [min(options, key=row.error) for row, *options in zip(problems, *found, strict=True)]
+        return [Outcome(status, point, iterations=len(found) * len(H)) for point in points]
 
-    def _rounded(self, problem: LayerProblem, feasible: FiniteSet, order: I64) -> F64:
-        """Round in the given order.
+    def _orders(self, H: F64) -> list[I64]:
+        natural, activation = np.arange(len(H)), np.argsort(-np.diagonal(H), kind="stable")
+        return {"activation": [activation], "natural": [natural], "best": [activation, natural]}[self.order]
 
-        With the upper factor C of the inverse of the ordered H, C'C = H^-1, rounding weight i by an error e
-        moves weight j > i by -e C_ij / C_ii.
-        """
-        live = order[problem.gram.alive[order]]
-        x = feasible.nearest(problem.w)
-        if len(live) == 0:
-            return x
-        C = _inverse_factor(problem.H[np.ix_(live, live)], self.damping)
-        w = problem.w[live].copy()
-        for i, target in enumerate(live):
-            x[target] = feasible.nearest(w[i : i + 1])[0]
-            w[i + 1 :] -= (w[i] - x[target]) / C[i, i] * C[i, i + 1 :]
-        return x
+    def _rounded(self, H: F64, W: F64, levels: RowLevels, order: I64) -> F64:
+        """Round all rows in the given order."""
+        from pvq.solvers._kernels.propagation import round_block
 
+        ordered = levels.take(order)
 
-def _inverse_factor(H: F64, damping: float) -> F64:
-    """Return the upper triangular C with C'C = (H + damping mean(diag H) I)^-1, more damping if need be."""
-    mean = float(np.mean(np.diagonal(H)))
-    for share in (damping, 1e-8, 1e-4, 1e-2):
-        lower = cholesky(H + max(share, damping) * mean * np.eye(len(H)))
-        if lower is None:
-            continue
-        factor = cholesky(inverse(lower))
-        if factor is not None:
-            return np.ascontiguousarray(factor.T)
-    raise np.linalg.LinAlgError("H is not positive definite even with one per cent damping")
+        def settle(V: F64, C: F64, X: F64, E: F64, first: int) -> None:
+            round_block(V, C, X, E, ordered.levels, ordered.edges, ordered.book, ordered.scales, first)
+
+        C = inverse_factor(H[np.ix_(order, order)], self.damping)
+        X = np.empty_like(W)
+        X[:, order] = propagate(W[:, order], C, [*range(0, len(H), BLOCK), len(H)], settle)
+        return X

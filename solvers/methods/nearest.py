@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from pvq.solvers.feasible import FeasibleSet, FiniteSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
+from pvq.solvers.row_levels import RowLevels
 from pvq.solvers.solver import SOLVERS, Limits
 
 __all__ = ["Nearest"]
@@ -24,3 +28,11 @@ class Nearest:
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return the rounded weights."""
         return Outcome(Status.FEASIBLE, point=feasible.nearest(problem.w), iterations=1)
+
+    def run_rows(
+        self, problems: Sequence[LayerProblem], sets: Sequence[FeasibleSet], limits: Limits
+    ) -> list[Outcome]:
+        """Return the rounded weights of every row."""
+        W = np.array([problem.w for problem in problems])
+        points = RowLevels.of(sets, W.shape[1]).nearest(W)
+        return [Outcome(Status.FEASIBLE, point=point, iterations=1) for point in points]
