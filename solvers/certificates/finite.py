@@ -14,7 +14,7 @@ from pvq.solvers.rounding import proves_psd
 
 from .parts import Multipliers, Tangent, bracket, sum_down, tangent_of
 
-__all__ = ["FiniteCertificate"]
+__all__ = ["FiniteCertificate", "least_over_levels"]
 
 CHUNK = 2**22  # level-by-weight table entries held at once
 
@@ -41,11 +41,11 @@ class FiniteCertificate(Multipliers):
             return -np.inf
         with np.errstate(all="ignore"):
             tangent = tangent_of(problem, self.d, self.u, slack)
-            lowest = _least_over_levels(problem.w, feasible, self.d, tangent, slack)
+            lowest = least_over_levels(problem.w, feasible, self.d, tangent, slack)
         return sum_down([*lowest, -tangent.quadratic])
 
 
-def _least_over_levels(w: F64, feasible: FiniteSet, d: F64, tangent: Tangent, slack: float) -> F64:
+def least_over_levels(w: F64, feasible: FiniteSet, d: F64, tangent: Tangent, slack: float) -> F64:
     """Return for each weight a lower bound of its bracket over all levels, in blocks of bounded memory."""
     rows = max(1, CHUNK // len(feasible.levels))
     blocks = [slice(start, start + rows) for start in range(0, len(w), rows)]

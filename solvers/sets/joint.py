@@ -113,9 +113,16 @@ class JointSet:
         """Return the grid of the levels that cost exactly so much."""
         return FiniteSet(Codebook(self.grid.levels[self.costs == cost]), self.grid.scales)
 
+    @cached_property
+    def affordable(self) -> NDArray[np.bool_]:
+        """Which levels one weight can have if all others take the cheapest, (L,)."""
+        cheapest = int(self.costs.min())
+        return np.asarray(self.costs - cheapest <= self.budget - self.n * cheapest)
+
     def relaxations(self) -> dict[str, FeasibleSet]:
-        """Return larger sets by kind: the grid without a budget, the support without a grid."""
-        return {"finite": self.grid, "sparse": SparseSet(self.n, self.nonzero)}
+        """Return larger sets by kind: the affordable levels without a budget, the support without levels."""
+        levels = FiniteSet(Codebook(self.grid.levels[self.affordable]), self.grid.scales)
+        return {"finite": levels, "sparse": SparseSet(self.n, self.nonzero)}
 
     def candidates(self, problem: LayerProblem) -> Iterator[F64]:
         """Yield every point of the set."""
