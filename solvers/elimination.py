@@ -1,112 +1,110 @@
-"""Pruning by elimination: ExactOBS removes the cheapest weight, swaps exchange two."""
+"""Optimal Brain Compression of one row: settle the cheapest weight, let the others make up for it, repeat.
+
+B. Hassibi, D. Stork (NIPS 1992); exact and per row: E. Frantar, S. P. Singh, D. Alistarh, "Optimal Brain
+Compression", arXiv 2208.11580. With A = H^-1 of the weights that are left, moving weight i to the target q
+costs (w_i - q)^2 / A_ii and moves the others by -A_ji (w_i - q) / A_ii. Dead inputs go first; a singular H is
+used with the ridge of `_dual.prepared`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from pvq.arrays import F64, I64, Bool
+from pvq.arrays import F64, Bool
 from pvq.solvers._dual.linalg import cholesky, inverse
 from pvq.solvers._dual.prepared import prepare
+from pvq.solvers.gram import Gram
 from pvq.solvers.problem import LayerProblem
+from pvq.solvers.row_levels import RowLevels
+from pvq.solvers.supports import Supports
 
-__all__ = ["eliminate", "improve_by_swaps"]
+__all__ = ["eliminate", "inverse_of", "round_greedily"]
 
-GAIN = 1e-10  # relative gain below which a swap is rounding
-
-
-def eliminate(problem: LayerProblem, k: int) -> I64:
-    """Return the k weights that remain after greedily removing the cheapest one again and again.
-
-    With A = H^-1 of the weights that are left, removing i costs w_i^2 / A_ii and moves the others by
-    -A_ji w_i / A_ii (B. Hassibi, D. Stork, NIPS 1992; exact and per row: E. Frantar, S. P. Singh,
-    D. Alistarh, "Optimal Brain Compression", arXiv 2208.11580). Dead inputs go first; a singular H is used
-    with the ridge of `_dual.prepared`.
-    """
-    prepared = prepare(problem.gram)
-    kept = np.ones(len(prepared.alive), dtype=bool)
-    A, w = _inverse_of(prepared.A), problem.w[prepared.alive] * prepared.root
-    for _ in range(len(kept) - k):
-        diagonal = np.diagonal(A)
-        cost = np.where(kept, w * w / np.where(kept, diagonal, 1.0), np.inf)
-        i = int(np.argmin(cost))
-        column = A[:, i] / np.sqrt(A[i, i])
-        w -= column * (w[i] / np.sqrt(A[i, i]))
-        A -= np.outer(column, column)
-        kept[i] = False
-        A[i, :] = A[:, i] = 0.0
-        w[i] = 0.0
-    live = prepared.alive[kept]
-    dead = np.setdiff1d(np.arange(problem.n), prepared.alive)[: max(0, k - len(live))]
-    return np.concatenate([live, dead])
+BLOCK = 48  # steps between two changes of the whole inverse
+_INVERSES: WeakKeyDictionary[Gram, F64] = WeakKeyDictionary()
 
 
-class _Table(NamedTuple):
-    """What swaps need, with S removed and K kept: see `improve_by_swaps`."""
+def eliminate(problem: LayerProblem, supports: Supports, expired: Callable[[], bool] = lambda: False) -> Bool:
+    """Return the weights that remain after greedily removing the cheapest one that may go, again and again.
 
-    G: F64
-    multiplier: F64
-    T: F64
-    left: F64
-    schur: F64
-
-
-def improve_by_swaps(problem: LayerProblem, kept: I64, expired: Callable[[], bool]) -> tuple[I64, int]:
-    """Exchange a removed weight a for a kept one b, best pair first, until no exchange helps.
-
-    With G = inv(A_SS), lambda = G w_S, T = A_KS G, rho = w_K - A_KS lambda and sigma_b = A_bb - T_b A_Sb,
-    moving a out of the removed set S and b into it changes the error by
-
-        (rho_b + T_ba lambda_a / G_aa)^2 / (sigma_b + T_ba^2 / G_aa) - lambda_a^2 / G_aa.
+    Parameters
+    ----------
+    expired : asked between blocks of steps; when it says so, the rest is removed by its present costs
 
     Returns
     -------
-    (k,) indices kept, and the number of exchanges
+    (n,) whether a weight is kept; dead inputs never are
+
+    >>> problem = LayerProblem(np.eye(3), np.array([1.0, 3.0, 2.0]))
+    >>> eliminate(problem, Supports(np.zeros(3, dtype=np.int64), np.array([2])))
+    array([False,  True,  True])
     """
+    from ._kernels.elimination import remove_block
+
     prepared = prepare(problem.gram)
-    A, w = _inverse_of(prepared.A), problem.w[prepared.alive] * prepared.root
-    inside = np.isin(prepared.alive, kept)
-    swaps = 0
-    while swaps < 4 * len(w) and not expired() and inside.any() and not inside.all():
-        pair = _best_swap(A, w, inside)
-        if pair is None:
-            break
-        inside[pair[0]], inside[pair[1]] = True, False
-        swaps += 1
-    dead = np.setdiff1d(kept, prepared.alive)
-    return np.concatenate([prepared.alive[inside], dead]), swaps
+    left, group = prepared.alive, supports.group[prepared.alive]
+    A, w = inverse_of(problem.gram), problem.w[left] * prepared.root
+    w = w / max(float(np.abs(w).max(initial=0.0)), np.finfo(float).tiny)
+    budget = np.maximum(0, np.bincount(group, minlength=len(supports.keep)) - supports.keep)
+    while budget.any() and not expired():
+        V = np.empty((min(BLOCK, int(budget.sum())), len(left)))
+        gone = np.zeros(len(left), dtype=np.bool_)
+        remove_block(A, w, group, budget, V, gone, 1.0 / (1.0 + prepared.ridge))
+        A, w, left, group = _without(A, V, ~gone), w[~gone], left[~gone], group[~gone]
+    kept = np.zeros(problem.n, dtype=np.bool_)
+    kept[left] = Supports(group, supports.keep).largest(w * w / np.diagonal(A))
+    return kept
 
 
-def _best_swap(A: F64, w: F64, inside: Bool) -> tuple[int, int] | None:
-    """Return the removed and the kept weight whose exchange gains most, None where none gains."""
-    S, K = np.flatnonzero(~inside), np.flatnonzero(inside)
-    table = _table(A, w, S, K)
-    if table is None:
-        return None
-    pivot = np.diagonal(table.G)
-    freed = table.multiplier**2 / pivot
-    numerator = (table.left[:, None] + table.T * (table.multiplier / pivot)) ** 2
-    change = numerator / (table.schur[:, None] + table.T**2 / pivot) - freed
-    b, a = np.unravel_index(np.argmin(change), change.shape)
-    error = float(w[S] @ table.multiplier)
-    return (int(S[a]), int(K[b])) if change[b, a] < -GAIN * error else None
+def round_greedily(
+    A: F64,
+    w: F64,
+    levels: RowLevels,
+    outliers: bool,
+    least: float,
+    expired: Callable[[], bool] = lambda: False,
+) -> F64:
+    """Return all m weights rounded to levels, the cheapest first, each time with compensation (OBQ).
+
+    Parameters
+    ----------
+    A : (m, m) inverse of the weights' matrix
+    w : (m,) weights
+    levels : as for m rows of one weight: weights may differ in codebook and scale
+    outliers : first of all take weights that left their levels by more than half the outermost gap
+    least : the entries A_ii cannot be smaller
+    expired : asked between blocks; when it says so, the rest is rounded to nearest
+    """
+    from ._kernels.elimination import round_block
+
+    left, book, scales = np.arange(len(w)), levels.book, levels.scales[:, 0].copy()
+    x = levels.nearest(w[:, None])[:, 0]
+    while len(left) and not expired():
+        V, gone = np.empty((min(BLOCK, len(left)), len(left))), np.zeros(len(left), dtype=np.bool_)
+        near, w = x[left], w.copy()
+        round_block(
+            A, w, near, levels.levels, levels.edges, book[left], scales[left], V, gone, least, outliers
+        )
+        x[left] = near
+        A, w, left = _without(A, V, ~gone), w[~gone], left[~gone]
+    return x
 
 
-def _table(A: F64, w: F64, S: I64, K: I64) -> _Table | None:
-    factor = cholesky(A[np.ix_(S, S)])
-    if factor is None:
-        return None
-    G = inverse(factor)
-    AKS = A[np.ix_(K, S)]
-    T = AKS @ G
-    multiplier = G @ w[S]
-    schur = np.maximum(np.diagonal(A)[K] - np.einsum("ij,ij->i", T, AKS), np.finfo(float).tiny)
-    return _Table(G, multiplier, T, w[K] - AKS @ multiplier, schur)
+def _without(A: F64, V: F64, stay: Bool) -> F64:
+    """Return the inverse after the steps recorded in V, for the weights that stay."""
+    index = np.flatnonzero(stay)
+    terms = V[:, index]
+    return np.asarray(A[np.ix_(index, index)] - terms.T @ terms)
 
 
-def _inverse_of(A: F64) -> F64:
-    factor = cholesky(A)
-    assert factor is not None, "the ridge was chosen so that A is positive definite"
-    return inverse(factor)
+def inverse_of(gram: Gram) -> F64:
+    """Return the inverse of the normalised matrix, made once per Gram and kept while it lives; read-only."""
+    if gram not in _INVERSES:
+        factor = cholesky(prepare(gram).A)
+        assert factor is not None, "the ridge was chosen so that A is positive definite"
+        _INVERSES[gram] = np.ascontiguousarray(inverse(factor))
+        _INVERSES[gram].setflags(write=False)
+    return _INVERSES[gram]

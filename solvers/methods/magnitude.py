@@ -1,13 +1,14 @@
-"""Keep the k largest weights as they are."""
+"""Keep the largest weights as they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pvq.solvers.feasible import FeasibleSet, SparseSet
+from pvq.solvers.feasible import FeasibleSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.solver import SOLVERS, Limits
+from pvq.solvers.supports import Supports
 
 __all__ = ["Magnitude"]
 
@@ -15,11 +16,15 @@ __all__ = ["Magnitude"]
 @SOLVERS.register("magnitude")
 @dataclass(frozen=True)
 class Magnitude:
-    """Keep the k largest weights as they are, blind to H."""
+    """Keep the largest weights, of the row or of each group, as they are, blind to H.
+
+    S. Han, J. Pool, J. Tran, W. Dally, arXiv 1506.02626. Where the weights must lie in a box, those are kept
+    that gain most by it.
+    """
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
-        """Refuse anything but a sparse set."""
-        return None if isinstance(feasible, SparseSet) else "magnitude prunes; use nearest to quantize"
+        """Refuse sets without supports."""
+        return None if Supports.of(feasible) is not None else "magnitude prunes; use nearest to quantize"
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return the weights with the smallest magnitudes set to zero."""

@@ -1,4 +1,4 @@
-"""Keep the k largest weights and fit them again."""
+"""Keep the largest weights and fit them again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pvq.solvers.feasible import FeasibleSet, SparseSet
+from pvq.solvers.feasible import FeasibleSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
-from pvq.solvers.refit import refit
 from pvq.solvers.solver import SOLVERS, Limits
+from pvq.solvers.supports import Supports, fit_support, supports_of
 
 __all__ = ["MagnitudeRefit"]
 
@@ -18,14 +18,16 @@ __all__ = ["MagnitudeRefit"]
 @SOLVERS.register("magnitude-refit")
 @dataclass(frozen=True)
 class MagnitudeRefit:
-    """Keep the k largest weights and give them their least-squares values."""
+    """Keep the largest weights, of the row or of each group, and give them their least-squares values."""
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
-        """Refuse anything but a sparse set."""
-        return None if isinstance(feasible, SparseSet) else "magnitude-refit prunes; use nearest to quantize"
+        """Refuse sets without supports."""
+        return (
+            None if Supports.of(feasible) is not None else "magnitude-refit prunes; use nearest to quantize"
+        )
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return the refitted weights."""
-        assert isinstance(feasible, SparseSet), "refused otherwise"
-        kept = np.argsort(-np.abs(problem.w), kind="stable")[: feasible.k]
-        return Outcome(Status.FEASIBLE, point=refit(problem, kept), iterations=1)
+        supports = supports_of(feasible)
+        kept = supports.largest(np.abs(feasible.nearest(problem.w)))
+        return Outcome(Status.FEASIBLE, point=fit_support(problem, feasible, kept), iterations=1)
