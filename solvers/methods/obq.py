@@ -47,10 +47,9 @@ class Obq:
         row = RowLevels.of([feasible], problem.n)
         scales = (row.scales[0, alive] * root)[:, None]
         levels = RowLevels(row.levels, row.edges, np.zeros(len(alive), dtype=np.int64), scales)
-        A, target = inverse_of(problem.gram), problem.w.copy()
-        target[alive] = (
-            round_greedily(A, problem.w[alive] * root, levels, self.outliers, least, expired) / root
-        )
+        A, w = inverse_of(problem.gram), problem.w[alive] * root
+        target = problem.w.copy()
+        target[alive] = round_greedily(A, w, levels, self.outliers, least, expired) / root
         point = feasible.nearest(target)
         if self.descent:
             point = descend(problem, feasible, point)[0]

@@ -75,7 +75,7 @@ class SparseGpt:
         return [outcomes[r] for r in range(len(problems))]
 
     def _parts(self, feasible: FeasibleSet, alive: Bool) -> tuple[I64, I64]:
-        """Return first columns of the parts whose masks are chosen together, n, and how many weights each keeps."""
+        """Return the first columns of parts whose masks are chosen together, and n; how many each keeps."""
         supports = supports_of(feasible)
         if len(supports.keep) > 1:
             return supports.starts, supports.keep

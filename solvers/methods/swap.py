@@ -24,7 +24,7 @@ __all__ = ["Swap"]
 @SOLVERS.register("swap")
 @dataclass(frozen=True)
 class Swap:
-    """From ExactOBS and ADMM, exchange one removed and one kept weight, best pair first, then kick the better.
+    """From ExactOBS and ADMM, exchange a removed and a kept weight, best pair first, then kick the better.
 
     Stepwise exchange is R. R. Hocking's (Biometrics 32, 1976), here within the row or the group. A kick
     exchanges a few random pairs and is undone unless the exchanges after it lead lower (iterated local
@@ -50,9 +50,7 @@ class Swap:
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
         """Refuse sets without supports."""
-        return (
-            None if Supports.of(feasible) is not None else "swap prunes; use coordinate-descent to quantize"
-        )
+        return None if Supports.of(feasible) is not None else "swap prunes; use obq to quantize"
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return the weights on the best support found, with their least-squares values."""
