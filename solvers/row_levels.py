@@ -78,6 +78,17 @@ class RowLevels:
             found[rows] = np.searchsorted(self.edges[k], units[rows], side="left")
         return found
 
+    def around(self, W: F64) -> tuple[F64, F64]:
+        """Return the levels below and above each weight, the outermost two beyond the ends, (R, n) each."""
+        below = np.empty(W.shape, dtype=np.int64)
+        units = W / self.scales
+        for k in range(len(self.levels)):
+            rows = self.book == k
+            below[rows] = np.searchsorted(self.levels[k], units[rows], side="right") - 1
+        last = self.levels.shape[1] - 1
+        below = np.clip(below, 0, max(0, last - 1))
+        return self.at(below), self.at(np.minimum(below + 1, last))
+
     def at(self, index: I64) -> F64:
         """Return the levels with the given numbers, (R, n): the floats that `FiniteSet.contains` accepts."""
         return np.asarray(self.scales * self.levels[self.book[:, None], index])
