@@ -113,7 +113,7 @@ class JointDual:
 
     def _unit(self, table: F64, w: F64) -> float:
         """Return a weight difference that makes the numbers of the path neither large nor small."""
-        spacing = float(np.mean(table[:, -1] - table[:, 0])) / (table.shape[1] - 1)
+        spacing: float = float(np.mean(table[:, -1] - table[:, 0])) / (table.shape[1] - 1)
         return max(spacing, float(np.sqrt(np.mean(((table - w[:, None]) ** 2).min(axis=1)))))
 
     def _certificate(
