@@ -110,7 +110,7 @@ def _draw(
     room = np.maximum(0.0, (mean - low[0]) * (high[0] - mean))[alive] * root**2
     weight = np.maximum(d, 0.0)
     size = float(weight @ room) / max(float(weight @ np.diagonal(inverse(factor))), np.finfo(float).tiny)
-    noise = np.linalg.solve(factor.T, rng.standard_normal((len(alive), count)))
+    noise = np.linalg.solve(factor.T, rng.standard_normal((count, len(alive))).T)
     draws[:, alive] += np.sqrt(size) * noise.T / root
     return draws
 
