@@ -55,8 +55,8 @@ def test_bound_scales_with_weights_and_levels(seed: int, n: int, unit: float) ->
     problem = catalogue_problem("condition-1e2", n, seed)
     scaled = LayerProblem(problem.H, problem.w * unit)
     feasible = random_joint(n, rng)
-    grid = FiniteSet(Codebook(feasible.grid.levels * unit), feasible.grid.scales)
-    larger = replace(feasible, grid=grid)
+    feasible = replace(feasible, grid=FiniteSet(feasible.grid.codebook))
+    larger = replace(feasible, grid=FiniteSet(Codebook(feasible.grid.levels * unit)))
     one, two = solve(problem, feasible, "joint-bound"), solve(scaled, larger, "joint-bound")
     assert two.error_lower == pytest.approx((one.error_lower or 0.0) * unit**2, rel=1e-2, abs=1e-9 * unit**2)
 
@@ -131,15 +131,13 @@ def test_certificate_is_below_its_exact_value(condition: float) -> None:
 
 
 def test_rounding_of_the_price_is_covered() -> None:
-    """One weight, d = u = 0: what is proved is t cost - t budget, whose products often round up."""
+    """With d = u = 0 what is proved is t (cost - budget), of many weights, whose products often round up."""
     rng = np.random.default_rng(0)
-    problem = LayerProblem(np.ones((1, 1)), np.zeros(1))
+    problem, grid = LayerProblem(np.eye(9), np.zeros(9)), FiniteSet(Codebook(np.array([1.0])))
     for _ in range(200):
         cost, t = int(rng.integers(1, 2**30)), float(rng.uniform(1e-3, 1e3))
-        feasible = JointSet(
-            1, FiniteSet(Codebook(np.array([1.0]))), np.array([cost]), cost + int(rng.integers(9))
-        )
-        proof = JointCertificate(problem.digest, np.zeros(1), np.zeros(1), t)
+        feasible = JointSet(9, grid, np.array([cost]), 9 * cost + int(rng.integers(9)))
+        proof = JointCertificate(problem.digest, np.zeros(9), np.zeros(9), t)
         exact = exact_value(problem, feasible, proof)
         assert exact is not None
         assert proof.bound(problem, feasible) <= exact
@@ -151,8 +149,10 @@ def test_unusable_certificates_prove_nothing() -> None:
     proof = solve(problem, feasible, ALONE).certificate
     assert isinstance(proof, JointCertificate)
     assert proof.bound(problem, feasible) > 0
-    for t in (-1e-9, np.nan, np.inf, 1e300):
+    rich = replace(feasible, budget=1000)  # type: ignore[type-var]
+    for t in (-1.0, -1e-9, np.nan, np.inf, 1e300):
         assert replace(proof, t=t).bound(problem, feasible) <= 0
+        assert replace(proof, t=t).bound(problem, rich) <= 0
     assert replace(proof, d=1.2 * proof.d + 0.1).bound(problem, feasible) == -np.inf
     assert proof.bound(problem, feasible.grid) == -np.inf  # type: ignore[attr-defined]
     assert proof.bound(problem, feasible, slack=0.5) == -np.inf
@@ -176,7 +176,10 @@ def test_relaxed_proof_makes_its_larger_set_itself() -> None:
 def test_levels_beyond_the_budget_do_not_weaken_the_relaxation() -> None:
     """With no budget at all only the free level is left, and the relaxation is exact."""
     problem = catalogue_problem("conv", 9)
-    result = solve(problem, "joint[bits=4,density=0]", "joint-bound")
+    feasible = fit_set("joint[bits=4,density=0]", problem.w)
+    assert isinstance(feasible, JointSet)
+    assert feasible.relaxations()["finite"].arrays()["levels"].tolist() == [0.0]
+    result = solve(problem, feasible, ALONE)
     assert result.error_lower == pytest.approx(problem.signal, rel=1e-9)
 
 
