@@ -5,8 +5,9 @@ Each entry is a function of (n, rng) that returns a LayerProblem; `CATALOGUE` li
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import combinations, product
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from .feasible import FeasibleSet, FiniteSet, SparseSet
 from .problem import LayerProblem
 from .refit import refit
 
-__all__ = ["CATALOGUE", "brute_force", "catalogue_problem", "power_law"]
+__all__ = ["CATALOGUE", "Enumerable", "brute_force", "catalogue_problem", "power_law"]
 
 MOST_POINTS = 2_000_000
 
@@ -107,6 +108,15 @@ CATALOGUE: dict[str, Callable[[int, np.random.Generator], LayerProblem]] = {
 }
 
 
+@runtime_checkable
+class Enumerable(Protocol):
+    """A feasible set that brings its own enumeration."""
+
+    def candidates(self, problem: LayerProblem) -> Iterator[F64]:
+        """Yield finitely many points of the set, among which one has the least error."""
+        ...
+
+
 def brute_force(problem: LayerProblem, feasible: FeasibleSet) -> tuple[float, F64]:
     """Return the least error over the set and a point that has it, by looking at all points or supports.
 
@@ -118,21 +128,23 @@ def brute_force(problem: LayerProblem, feasible: FeasibleSet) -> tuple[float, F6
     1.0
     """
     if isinstance(feasible, FiniteSet):
-        return _best_levels(problem, feasible.levels)
+        return _best_levels(problem, feasible.level_table(problem.n))
     if isinstance(feasible, SparseSet):
         supports = combinations(range(problem.n), feasible.k)
         points = [refit(problem, np.array(kept, dtype=np.int64)) for kept in supports]
         best = min(points, key=problem.error)
         return problem.error(best), best
-    raise ValueError(f"feasible must be a finite or a sparse set, got {type(feasible).__name__}")
+    if isinstance(feasible, Enumerable):
+        best = min(feasible.candidates(problem), key=problem.error)
+        return problem.error(best), best
+    raise ValueError(f"feasible must have candidates, got {type(feasible).__name__}")
 
 
-def _best_levels(problem: LayerProblem, levels: F64) -> tuple[float, F64]:
-    if len(levels) ** problem.n > MOST_POINTS:
-        raise ValueError(
-            f"brute force must look at most at {MOST_POINTS} points, got {len(levels)}^{problem.n}"
-        )
-    points = np.array(list(product(levels, repeat=problem.n)))
+def _best_levels(problem: LayerProblem, table: F64) -> tuple[float, F64]:
+    n, levels = table.shape
+    if levels**n > MOST_POINTS:
+        raise ValueError(f"brute force must look at most at {MOST_POINTS} points, got {levels}^{n}")
+    points = np.array(list(product(*table)))
     change = points - problem.w
     best = points[np.argmin(np.einsum("ij,ij->i", change @ problem.H, change))]
     return problem.error(best), best
