@@ -15,7 +15,7 @@ from pvq.solvers.feasible import FeasibleSet, FiniteSet, SparseSet
 from pvq.solvers.outcome import Outcome, Status
 from pvq.solvers.problem import LayerProblem
 
-from .mixed_integer import Form, LevelProgram, SparseProgram, level_program, sparse_program
+from .mixed_integer import Form, LevelProgram, SparseProgram, Unsuitable, level_program, sparse_program
 from .remarks import claim_note
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def branch(
     incumbent = _incumbent(problem, feasible, limits)
     try:
         program = _program(problem, feasible, incumbent, form, limits)
-    except np.linalg.LinAlgError as error:
+    except Unsuitable as error:
         return Outcome(Status.STALLED, incumbent, notes=f"{name} not run: {error}")
     if program is None:
         return Outcome(Status.FEASIBLE, incumbent, notes=f"{name} not run: nothing is left to decide")

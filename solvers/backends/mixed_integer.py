@@ -1,6 +1,7 @@
 """A problem as a mixed-integer program, in the units in which a general solver is accurate.
 
-On unit diagonal, and with the error of the given incumbent as the unit of the objective, the program is
+On unit diagonal, and with the error of the given incumbent as the unit of the objective (of sparse sets at
+least a thousandth of the signal, lest terms cancel beyond the solver's tolerances), the program is
 
     min |F (x - w)|^2                                  finite sets: each x_i one of its levels,
     min |F (x - w)|^2, |x_i| <= M_i z_i                sparse sets, big-M: F'F = A,
@@ -25,11 +26,17 @@ from pvq.solvers.refit import refit
 
 from .scaled import Scaled, scale
 
-__all__ = ["Form", "LevelProgram", "SparseProgram", "level_program", "sparse_program"]
+__all__ = ["Form", "LevelProgram", "SparseProgram", "Unsuitable", "level_program", "sparse_program"]
 
 Form: TypeAlias = Literal["perspective", "big-m"]
 SLACK = 1e-4  # of the incumbent's error, so that rounding does not cut the incumbent off
+RESOLUTION = 1e-7  # of the signal: below, a tolerance of 1e-6 does not see the error
+LEAST = 1e-3  # of the signal: the smallest unit of the objective of sparse sets
 SHRINK = 1e-9  # of D, so that A - D has a factor in floating point
+
+
+class Unsuitable(ArithmeticError):
+    """The problem has no program that a general solver could be trusted with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,15 +144,20 @@ def sparse_program(
 
     Raises
     ------
-    numpy.linalg.LinAlgError : H is singular, so that nothing bounds the weights
+    Unsuitable : H is singular, so that nothing bounds the weights, or the incumbent's error is too small
+        beside the signal
     """
     error = problem.error(incumbent)
     if error <= 0:
         return None
+    if error < RESOLUTION * problem.signal:
+        raise Unsuitable("the incumbent's error is below a general solver's resolution")
     scaled = scale(problem, np.full(problem.n, float(np.abs(problem.w).max())))
     lower = cholesky(scaled.A)
     if lower is None:
-        raise np.linalg.LinAlgError("H is singular: no bound on the weights")
+        raise Unsuitable("H is singular: no bound on the weights")
+    room = np.sqrt((1.0 + SLACK) * error / scaled.unit**2 * np.diagonal(inverse(lower)))
+    error = max(error, LEAST * problem.signal)
     unit = error / scaled.unit**2
     split = (1.0 - SHRINK) * d[scaled.alive] / (scaled.stretch * scaled.unit) ** 2
     split = split if form == "perspective" else np.zeros(len(split))
@@ -156,7 +168,7 @@ def sparse_program(
         scaled.w,
         feasible.k,
         split / unit,
-        np.abs(scaled.w) + np.sqrt((1.0 + SLACK) * unit * np.diagonal(inverse(lower))),
+        np.abs(scaled.w) + room,
         np.asarray(incumbent[scaled.alive] * scaled.stretch),
     )
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["run_scip"]
 
+ABSOLUTE = (
+    1e-6  # gap in units of the objective: SCIP's own feasibility tolerance, below which it may never end
+)
+
 
 def run_scip(program: LevelProgram | SparseProgram, gap: float, limits: Limits) -> Answer:
     """Solve a program, starting from its incumbent.
@@ -33,6 +37,7 @@ def run_scip(program: LevelProgram | SparseProgram, gap: float, limits: Limits) 
     model = Model()
     model.hideOutput()
     model.setParam("limits/gap", gap)
+    model.setParam("limits/absgap", ABSOLUTE)
     model.setParam("randomization/randomseedshift", limits.seed % 2**31)
     if limits.seconds is not None:
         model.setParam("limits/time", max(limits.seconds, 0.0))

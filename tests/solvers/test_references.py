@@ -280,3 +280,13 @@ def test_accuracy_is_what_the_solver_stops_at() -> None:
     assert tight.error_lower is not None
     assert loose.error_lower <= tight.error_lower * (1 + 1e-9)
     assert replace(loose, seconds=0.0).certified
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("repeated-columns", "singular"), ("condition-1e10", "resolution")]
+)
+def test_what_scip_cannot_be_trusted_with_is_not_run(name: str, reason: str) -> None:
+    result = solve(catalogue_problem(name, 7), "sparse[k=3]", "scip")
+    assert result.status is Status.STALLED
+    assert reason in result.notes
+    assert result.error_upper is not None
