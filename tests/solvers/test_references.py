@@ -283,10 +283,10 @@ def test_accuracy_is_what_the_solver_stops_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("repeated-columns", "singular"), ("condition-1e10", "resolution")]
+    ("name", "n", "reason"), [("repeated-columns", 7, "singular"), ("condition-1e10", 3, "resolution")]
 )
-def test_what_scip_cannot_be_trusted_with_is_not_run(name: str, reason: str) -> None:
-    result = solve(catalogue_problem(name, 7), "sparse[k=3]", "scip")
+def test_what_scip_cannot_be_trusted_with_is_not_run(name: str, n: int, reason: str) -> None:
+    result = solve(catalogue_problem(name, n), "sparse[k=1]", "scip")
     assert result.status is Status.STALLED
     assert reason in result.notes
     assert result.error_upper is not None

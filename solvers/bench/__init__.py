@@ -1,0 +1,1 @@
+"""Measuring methods side by side: cases, clock, suites and summaries; `pvq bench` runs them."""
