@@ -121,6 +121,31 @@ def test_sparsegpt_chooses_by_blocks_and_compensates(spec: str, block: int) -> N
     np.testing.assert_allclose(_point(problem, spec, method), expected, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.parametrize("kind", ["gptq", "sparsegpt"])
+def test_errors_pass_from_block_to_block(kind: str) -> None:
+    """More columns than a block holds, against least squares for the columns still to come at every step."""
+    problem = LayerProblem(power_law(150, 1e2, np.random.default_rng(0)), catalogue_problem("conv", 150).w)
+    H, x = problem.H, problem.w.copy()
+    grid = _finite(problem, "int[bits=3]")
+    for i in range(150):
+        if kind == "gptq":
+            x[i] = grid.nearest(x[i : i + 1])[0]
+        elif i % 2 == 0:
+            pair = [np.linalg.inv(H[j:, j:])[0, 0] for j in (i, i + 1)]
+            first = x[i] ** 2 / pair[0] >= x[i + 1] ** 2 / pair[1]
+            x[i] = x[i] if first else 0.0
+        else:
+            x[i] = 0.0 if first else x[i]
+        pull = H[i + 1 :, : i + 1] @ (x - problem.w)[: i + 1]
+        x[i + 1 :] = problem.w[i + 1 :] - np.linalg.solve(H[i + 1 :, i + 1 :], pull)
+    spec, method = (
+        (grid, "gptq[damping=0,order=natural]")
+        if kind == "gptq"
+        else ("n_of_m[n=1,m=2]", "sparsegpt[damping=0]")
+    )
+    np.testing.assert_allclose(_point(problem, spec, method), x, rtol=1e-7, atol=1e-9)
+
+
 def test_sparsegpt_spends_the_whole_budget_on_live_weights() -> None:
     problem = catalogue_problem("dead-inputs", 30)
     for k in (1, 7, 19, 20, 25):
@@ -303,3 +328,18 @@ def test_whole_layers_share_a_clock() -> None:
     H, W = power_law(40, 1e3, rng), rng.standard_normal((4, 40))
     results = solve_layer(H, W, "sparse[density=0.25]", "swap")
     assert len({result.seconds for result in results}) == 1
+
+
+@pytest.mark.parametrize("name", ["conv", "condition-1e6", "dead-inputs"])
+def test_no_step_with_its_best_answer_improves_on_local_search(name: str) -> None:
+    """No weight one level up or down, whatever level any other one takes then."""
+    problem = catalogue_problem(name, 14, seed=4)
+    feasible = _finite(problem, "int[bits=3]")
+    x = _point(problem, feasible, "local-search[kicks=2,starts=nearest]")
+    error, levels = problem.error(x), feasible.levels
+    for i, j in itertools.permutations(range(14), 2):
+        now = int(np.searchsorted(levels, x[i]))
+        for a, b in itertools.product(levels[max(0, now - 1) : now + 2], levels):
+            changed = x.copy()
+            changed[i], changed[j] = a, b
+            assert problem.error(changed) >= error * (1 - 1e-6)

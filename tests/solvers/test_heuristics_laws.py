@@ -30,6 +30,8 @@ METHODS = {
         "adaround[iterations=60]",
         "adaround[iterations=60,descent=true]",
         "randomized[samples=8]",
+        "local-search[kicks=9]",
+        "local-search[kicks=0,starts=obq]",
     ],
     "supports": [
         "magnitude",
@@ -159,6 +161,8 @@ def test_rows_at_once_are_the_rows_alone_and_runs_repeat(camp: str, method: str,
         ("adaround[iterations=99,descent=true]", "coordinate-descent", "finite"),
         ("randomized[samples=8]", "hull", "finite"),
         ("randomized[samples=40]", "randomized[samples=8]", "finite"),
+        ("local-search[kicks=9,starts=gptq;obq]", "gptq", "finite"),
+        ("local-search[kicks=9,starts=gptq;obq]", "obq[descent=true]", "finite"),
         ("magnitude-refit", "magnitude", "supports"),
         ("sparsegpt[refit=true]", "sparsegpt", "supports"),
         ("swap[kicks=9]", "obs", "supports"),
@@ -198,7 +202,11 @@ def test_other_camps_are_refused_with_advice(camp: str, method: str) -> None:
 
 def test_seeds_alone_decide_draws() -> None:
     problem = catalogue_problem("condition-1e6", 40)
-    for spec, method in (("sparse[k=10]", "swap[kicks=3]"), ("int[bits=3]", "randomized[samples=2]")):
+    for spec, method in (
+        ("sparse[k=10]", "swap[kicks=3]"),
+        ("int[bits=3]", "randomized[samples=2]"),
+        ("int[bits=3]", "local-search[kicks=3,starts=nearest]"),
+    ):
         points = [solve(problem, spec, method, Limits(seed=seed)).point for seed in (0, 0, 1, 2, 3, 4, 5)]
         np.testing.assert_array_equal(points[0], points[1])
         assert any(not np.array_equal(points[0], point) for point in points[2:])
