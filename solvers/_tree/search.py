@@ -1,0 +1,275 @@
+"""Branch and bound over supports: best-first with diving, each part bounded by its own perspective relaxation."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from pvq.arrays import F64, I64, Bool
+from pvq.solvers.certificates.tree import ANCHOR, CLOSE, KEEP, KINDS, PRICE, REMOVE, TreeCertificate
+from pvq.solvers.certificates.tree_leaf import KEPT, OPEN, REMOVED, Normal, complete
+from pvq.solvers.rounding import psd_shift
+from pvq.solvers.solver import CLAIM_SLACK
+
+from .branches import Region
+from .reduce import reduce_to_part
+from .relax import (
+    BEST,
+    CLOSED,
+    GAP,
+    HAS_START,
+    ITERATIONS,
+    LOG_DET,
+    MU,
+    RUNNING,
+    SHRINK,
+    STUCK,
+    Iterate,
+    Trail,
+)
+from .relax import evaluate, relax
+from .tree import Multipliers, Node, Start, TreeState
+
+__all__ = ["PruningSearch"]
+
+MARGIN = 1e-7  # by which leaves without the best point must beat it, so that rounding does not matter
+STEPS = 120  # of the barrier method at one part
+RECORDS = 40  # of proofs kept at one part
+WORK = 1e9  # multiplications in one call of a kernel, less than a second
+BLEND = 0.2  # of the root's diagonal in a start
+SHRINKAGE = 2e-6  # by which stored diagonals are smaller, so that rounding to float32 keeps them provable
+State = NDArray[np.int8]
+
+
+class PruningSearch:
+    """The search over one row; all its progress is in `tree`.
+
+    Parameters
+    ----------
+    normal : the problem
+    tree : a new tree or one to be taken up again, its best support included
+    price : the error of the best point on a support in normal units, and its x - w
+    floor : H - floor * identity is positive definite, with room for rounding
+    """
+
+    def __init__(
+        self, normal: Normal, tree: TreeState, price: Callable[[Bool], tuple[float, F64]], floor: float
+    ) -> None:
+        self.normal, self.tree, self.price, self.floor = normal, tree, price, floor
+        self.kept_diagonal = 1e-8 * floor
+        n = len(normal.w)
+        self.inside = _scaled_floor(normal.H)
+        self.shift = 1.05 * CLAIM_SLACK * psd_shift(n) * np.diagonal(normal.H)
+        self.upper = price(tree.kept)[0]
+        self.shrink = SHRINKAGE
+        if not tree.open and tree.nodes[0].is_fresh:
+            state = np.zeros(n, dtype=np.int8)
+            complete(state, normal.group, normal.quota)
+            zero = np.zeros(n, dtype=np.float32)
+            tree.open[0] = Start(state, 0.0, zero, zero)
+        self.queue = [(start.bound, number) for number, start in tree.open.items()]
+        heapq.heapify(self.queue)
+
+    @property
+    def lower(self) -> float:
+        """The bound that all open nodes leave, in normal units."""
+        return min([self.upper, *(start.bound for start in self.tree.open.values())])
+
+    def run(self, expired: Callable[[], bool], nodes: int) -> bool:
+        """Search until every part is closed, time is up or that many nodes were taken up; return whether closed."""
+        following = -1
+        while True:
+            number = following if following in self.tree.open else self._best_open()
+            if number < 0:
+                return True
+            if expired() or self.tree.done >= nodes:
+                return False
+            following = self._process(number, expired)
+            self.tree.done += following != number
+
+    def certificate(self, problem: str) -> TreeCertificate:
+        """Return the proof of what was reached."""
+        program, d, e = self.tree.program()
+        return TreeCertificate(problem, program, d, e, self.kept_diagonal, self.floor)
+
+    def _best_open(self) -> int:
+        """Return the open node of least bound that may hold a better point, -1 if there is none."""
+        while self.queue:
+            bound, number = heapq.heappop(self.queue)
+            if number in self.tree.open and bound < self.upper * (1.0 + MARGIN):
+                return number
+        return -1
+
+    def _process(self, number: int, expired: Callable[[], bool]) -> int:
+        """Close a node or branch; return the child to dive into, -1 at a leaf, the node itself if time is up."""
+        start, node = self.tree.open[number], self.tree.nodes[number]
+        while (start.state == OPEN).any():
+            region = self._region(start.state)
+            at = self._started(region, start)
+            trail = _new_trail(len(at.d))
+            verdict = self._relaxed(region, at, trail, expired)
+            if verdict == RUNNING:
+                heapq.heappush(self.queue, (start.bound, number))
+                return number
+            if verdict == CLOSED:
+                del self.tree.open[number]
+                node.prove(Multipliers(trail.d[0].copy(), trail.e[0].copy()))
+                node.program.append(CLOSE)
+                return -1
+            start = self._restarted(start, region, at)
+            if not (trail.side > 0).any():
+                bound = max(start.bound, float(at.number[BEST]) + region.constant)
+                return self._branched(number, start._replace(bound=bound), region, trail)
+            start = self._fixed(node, start, trail)
+            self.tree.open[number] = start
+        self._decided(number, start.state)
+        return -1
+
+    def _region(self, state: State) -> Region:
+        P, active = self.normal, self.normal.active(state)
+        kept = np.flatnonzero(state == KEPT) if not P.boxed else np.zeros(0, dtype=np.int64)
+        removed = np.flatnonzero(state == REMOVED)
+        margin = self.shift.copy()
+        margin[kept] += self.kept_diagonal
+        H, w, full, constant = reduce_to_part(P.H, P.w, P.low, P.high, P.quota, active, kept, removed, margin)
+        if len(H) == 0:
+            raise np.linalg.LinAlgError("a part of H is not positive definite in floating point")
+        undecided = state[active] == OPEN
+        left = P.quota - np.bincount(P.group[removed], minlength=len(P.quota))
+        members, group = np.unique(P.group[active[undecided]], return_inverse=True)
+        local = np.zeros(len(active), dtype=np.int64)
+        local[undecided] = group
+        low, high = P.low[active] - w, P.high[active] - w
+        return Region(H, w, w - P.w[active], local, left[members], low, high, undecided, constant, full)
+
+    def _started(self, region: Region, start: Start) -> Iterate:
+        """Return a strictly feasible start: from the parent's multipliers where there are any."""
+        active = self.normal.active(start.state)
+        m, groups = len(active), len(region.quota)
+        d, e = start.d[active].astype(np.float64), start.e[active].astype(np.float64)
+        number = np.zeros(8)
+        number[BEST], number[SHRINK] = -np.inf, self.shrink
+        number[GAP] = self.upper * (1.0 + MARGIN) - region.constant
+        d = (1.0 - BLEND) * d + BLEND * self.inside[active]
+        e = e - region.ahead
+        R = _factor(region.H, d) if (start.d[active] > 0).all() else None
+        if R is None:
+            d, e = _scaled_floor(region.H), np.zeros(m)
+            R = _factor(region.H, d)
+        if R is None:
+            raise np.linalg.LinAlgError("a part of H is singular in floating point")
+        number[LOG_DET] = 2.0 * float(np.log(np.diagonal(R)).sum())
+        delta, low, high = np.empty(m), np.empty(groups), np.empty(groups)
+        bound = evaluate(region, d, e, delta, low, high)
+        t = np.where(np.isfinite(high), 0.5 * (low + high), low)
+        size = max(number[GAP] - bound, 1e-9 * self.upper)
+        if not e.any():
+            size = 3.0 * max(float(np.minimum(low, 1e300) @ region.quota), size)
+        number[MU] = size / (4.0 * m + 1.0)
+        return Iterate(d, region.H @ e - d * e, t, R, d.copy(), e.copy(), number)
+
+    def _relaxed(self, region: Region, at: Iterate, trail: Trail, expired: Callable[[], bool]) -> int:
+        """Run the barrier method in calls short enough to be interrupted; RUNNING means that time is up."""
+        share = max(1, int(WORK / (12.0 * len(at.d) ** 3 + 1.0)))
+        while at.number[ITERATIONS] < STEPS:
+            before = at.number[ITERATIONS]
+            verdict = relax(region, at, trail, min(share, STEPS - int(before)), True)
+            self.shrink = min(max(self.shrink, at.number[SHRINK] / 8.0), 1e-3)
+            if verdict != RUNNING:
+                return int(verdict)
+            if expired():
+                return RUNNING
+        return STUCK
+
+    def _restarted(self, start: Start, region: Region, at: Iterate) -> Start:
+        """Return the start for what is left of the part, with the bound reached."""
+        active = self.normal.active(start.state)
+        d, e = np.zeros_like(start.d), np.zeros_like(start.e)
+        early = at.number[HAS_START] > 0
+        d[active] = at.start_d if early else at.d
+        e[active] = (at.start_e if early else np.zeros(len(active))) + region.ahead
+        return Start(start.state, start.bound, d, e)
+
+    def _fixed(self, node: Node, start: Start, trail: Trail) -> Start:
+        """Write down the weights that were fixed, proof by proof, and fix them."""
+        active, state = self.normal.active(start.state), start.state.copy()
+        for row in np.unique(trail.fixed[trail.side > 0]):
+            members = np.flatnonzero((trail.fixed == row) & (trail.side > 0))
+            if not (state[active[members]] == OPEN).any():
+                continue
+            node.prove(Multipliers(trail.d[row].copy(), trail.e[row].copy()))
+            for j in members:
+                if state[active[j]] == OPEN:
+                    node.program.append(KINDS * int(active[j]) + (KEEP if trail.side[j] == 1 else REMOVE))
+                    state[active[j]] = KEPT if trail.side[j] == 1 else REMOVED
+                    complete(state, self.normal.group, self.normal.quota)
+        node.program.append(ANCHOR)
+        return start._replace(state=state)
+
+    def _branched(self, number: int, start: Start, region: Region, trail: Trail) -> int:
+        """Branch on the weight whose fraction and removal cost are largest; return the child that rounding prefers."""
+        active, node = self.normal.active(start.state), self.tree.nodes[number]
+        j = int(np.argmax(_branching_score(region, trail.share)))
+        if np.isfinite(trail.d[0]).all() and trail.d[0].any():
+            node.last = Multipliers(trail.d[0].copy(), trail.e[0].copy())
+        del self.tree.open[number]
+        removed, kept = start.state.copy(), start.state.copy()
+        removed[active[j]], kept[active[j]] = REMOVED, KEPT
+        for state in (removed, kept):
+            complete(state, self.normal.group, self.normal.quota)
+        children = self.tree.branch(
+            number, int(active[j]), start._replace(state=removed), start._replace(state=kept)
+        )
+        for child in children:
+            heapq.heappush(self.queue, (start.bound, child))
+        return children[0] if trail.share[j] >= 0.5 else children[1]
+
+    def _decided(self, number: int, state: State) -> None:
+        """Price a leaf in which every weight is decided; keep its support if it is the best."""
+        error, change = self.price(state == KEPT)
+        if error < self.upper:
+            self.upper, self.tree.kept = error, state == KEPT
+        node = self.tree.nodes[number]
+        del self.tree.open[number]
+        if self.normal.boxed:
+            active = self.normal.active(state)
+            d = np.full(len(active), 0.9 * self.floor, dtype=np.float32)
+            node.prove(Multipliers(d, change[active].astype(np.float32)))
+            node.program.append(CLOSE)
+        else:
+            node.program.append(PRICE)
+
+
+def _new_trail(m: int) -> Trail:
+    rows = (RECORDS, m)
+    return Trail(
+        np.zeros(rows, np.float32),
+        np.zeros(rows, np.float32),
+        np.zeros(m, np.int64),
+        np.zeros(m, np.int64),
+        np.full(m, 0.5),
+    )
+
+
+def _branching_score(region: Region, share: F64) -> F64:
+    """Return s (1 - s) w_i^2 / A_ii with A = inv(H): what removing the weight costs at least."""
+    inverse = np.linalg.inv(region.H)
+    score = share * (1.0 - share) * region.w**2 / np.diagonal(inverse)
+    return np.where(region.undecided, score, -1.0)
+
+
+def _factor(H: F64, d: F64) -> F64 | None:
+    """Return the factor of H - diag(d) in the rows that kernels expect, None if there is none."""
+    factor, info = lapack.dpotrf((H - np.diag(d)).T, lower=0, clean=1, overwrite_a=1)
+    return np.ascontiguousarray(factor.T) if info == 0 else None
+
+
+def _scaled_floor(H: F64) -> F64:
+    """Return 0.7 lambda s^2 with s_i^2 = 1 / (H^-1)_ii and lambda the least eigenvalue of H scaled by s."""
+    s = 1.0 / np.sqrt(np.diagonal(np.linalg.inv(H)))
+    least = float(np.linalg.eigvalsh(H / s[:, None] / s[None, :])[0])
+    return np.asarray(0.7 * max(least, 0.0) * s * s)
