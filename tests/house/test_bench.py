@@ -51,8 +51,8 @@ def _row(**values: Any) -> dict[str, Any]:
     """A measured row with one second and nothing known."""
     base: dict[str, Any] = {
         "suite": "s", "source": "conv", "n": 8, "seed": 0, "set": SET, "method": "a", "versus": "a",
-        "case": "0", "status": "bound", "certified": True, "finished": True, "error_lower": None, "error_upper": None,
-        "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1, "iterations": 0, "note": "",
+        "case": "0", "status": "bound", "certified": True, "finished": True, "error_lower": None,
+        "error_upper": None, "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1, "iterations": 0, "note": "",
     }  # fmt: skip
     return base | values
 
@@ -82,6 +82,11 @@ def test_methods_are_compared_within_their_own_case() -> None:
     ]
     ratios = {(row["versus"], row["method"]): row["ratio_median"] for row in summarise([*one, *two])}
     assert ratios == {("a", "a"): 1.0, ("a", "c"): 6.0, ("b", "b"): 1.0, ("b", "c"): 3.0}
+
+
+def test_the_first_method_of_a_case_is_known_by_name_not_by_place() -> None:
+    rows = summarise([_row(method="b", cpu_seconds=6.0), _row(cpu_seconds=2.0)])
+    assert {row["method"]: row["ratio_median"] for row in rows} == {"a": 1.0, "b": 3.0}
 
 
 def test_a_run_that_was_cut_off_bounds_the_ratio_from_below() -> None:
@@ -157,9 +162,15 @@ def test_a_case_measures_methods_and_tells_why_one_is_not(monkeypatch: pytest.Mo
         assert not rows[name]["finished"]
 
 
-def test_a_method_that_breaks_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> Outcome:
-        raise RuntimeError("out of\nluck")
+@pytest.mark.parametrize("good", [0, 1])  # calls before it breaks: none, or the one that warms it up
+def test_a_method_that_breaks_is_a_row(good: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def broken(_: object, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
+        calls.append(1)
+        if len(calls) > good:
+            raise RuntimeError("out of\nluck")
+        return Outcome(Status.FEASIBLE, feasible.nearest(problem.w))
 
     monkeypatch.setattr(SOLVERS.get("sdp"), "run", broken)
     hull, sdp = measure(Case("s", "conv", 9, 0, SET, ("hull", "sdp"), 5.0), Bench({}))
