@@ -52,7 +52,8 @@ def _row(**values: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "suite": "s", "source": "conv", "n": 8, "seed": 0, "set": SET, "method": "a", "versus": "a",
         "case": "0", "status": "bound", "certified": True, "finished": True, "error_lower": None,
-        "error_upper": None, "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1, "iterations": 0, "note": "",
+        "error_upper": None, "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1, "iterations": 0,
+        "note": "",
     }  # fmt: skip
     return base | values
 
