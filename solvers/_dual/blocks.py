@@ -1,4 +1,4 @@
-"""Block-diagonal symmetric matrices: one large block, n blocks of order two, n numbers."""
+"""Block-diagonal symmetric matrices: one large block, n blocks of order two, rows of n numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Blocks", "longest_step", "pair_inverse", "pair_product", "symmetric_
 
 
 class Blocks(NamedTuple):
-    """One (N, N) block, n blocks [[a, b], [b, c]] stored as `pairs` (3, n), and a line of n numbers."""
+    """One (N, N) block, n blocks [[a, b], [b, c]] stored as `pairs` (3, n), n columns of numbers (r, n)."""
 
     big: F64
     pairs: F64
@@ -21,7 +21,8 @@ class Blocks(NamedTuple):
     def inner(self, other: Blocks) -> float:
         """Return the sum of traces of products."""
         pairs = self.pairs * other.pairs
-        return float(np.vdot(self.big, other.big) + pairs.sum() + pairs[1].sum() + self.line @ other.line)
+        lines = np.vdot(self.line, other.line)
+        return float(np.vdot(self.big, other.big) + pairs.sum() + pairs[1].sum() + lines)
 
     def moved(self, step: float, change: Blocks) -> Blocks:
         """Return self + step * change."""

@@ -1,15 +1,14 @@
 """The optimal perspective relaxation of pruning, by a primal-dual interior-point method.
 
-For sparse x with at least p zeros, over all diagonals D with A - D semidefinite (X. Zheng, X. Sun, D. Li,
-INFORMS J. Comput. 26, 2014; H. Dong, K. Chen, J. Linderoth, arXiv 1510.06421), the bound is
+For x with at least p_g zeros in each group g, over all diagonals D with A - D semidefinite (X. Zheng, X. Sun,
+D. Li, INFORMS J. Comput. 26, 2014; H. Dong, K. Chen, J. Linderoth, arXiv 1510.06083), the bound is
 
-    max  p t + sum_i theta_i - tau   over (u, d, theta, t, tau) subject to
-    [[A - D, u], [u', tau]] >= 0,   [[d_i, u_i], [u_i, -theta_i]] >= 0,
-    d_i w_i^2 - 2 u_i w_i - t - theta_i >= 0.
+    max  sum_g p_g t_g + sum_i theta_i - tau   over (u, d, theta, t, tau) subject to
+    [[A - D, u], [u', tau]] >= 0   and the constraints of each weight (`weightwise`).
 
 Helmberg-Rendl-Vanderbei-Wolkowicz / Kojima-Shindoh-Hara / Monteiro directions with Mehrotra's corrector; the
-Schur complement has order 2n + 2, its entries are products of those of the primal matrix and of the
-inverse of the slack, and theta is eliminated beforehand.
+Schur complement has order 2n + G + 1, its entries are products of those of the primal matrix and of the
+inverse of the slack, and what concerns one weight alone is eliminated beforehand.
 """
 
 from __future__ import annotations
@@ -25,12 +24,16 @@ from pvq.arrays import F64
 from pvq.solvers.outcome import Status
 
 from .blocks import Blocks, longest_step, pair_inverse, symmetric_product
+from .groups import Groups
 from .linalg import cholesky, inverse, largest_eigenvalue, solve_factored
+from .schur import factored, schur_complement
+from .weightwise import SHARED, Eliminated, Weightwise
 
-__all__ = ["Perspective", "Relaxed"]
+__all__ = ["Perspective", "Relaxed", "kept_cost"]
 
 MOST_STEPS = 60
 TOWARDS_BOUNDARY = 0.95
+BOXED_START = 3e-2
 
 
 class Relaxed(NamedTuple):
@@ -44,30 +47,21 @@ class Relaxed(NamedTuple):
 
 
 class _Dual(NamedTuple):
-    """Dual variables, or a change of them."""
+    """Dual variables, or a change of them: u, d, theta (and z) of each weight, t of each group, and tau."""
 
-    u: F64
-    d: F64
-    theta: F64
-    t: float
+    each: F64  # (m - 1, n)
+    t: F64  # (G,)
     tau: float
 
     def moved(self, step: float, change: _Dual) -> _Dual:
-        return _Dual(
-            self.u + step * change.u,
-            self.d + step * change.d,
-            self.theta + step * change.theta,
-            self.t + step * change.t,
-            self.tau + step * change.tau,
-        )
+        return _Dual(self.each + step * change.each, self.t + step * change.t, self.tau + step * change.tau)
 
 
 class _Schur(NamedTuple):
-    """Factored Schur complement in (u, d, t, tau) and the eliminated theta's column."""
+    """Factored Schur complement in (u, d, t, tau), and what was eliminated."""
 
     factor: F64
-    pivot: F64  # (n,) of theta
-    column: F64  # (3, n): theta with u, d, t
+    weight: Eliminated
 
 
 @dataclass
@@ -78,23 +72,20 @@ class Perspective:
     ----------
     A : (n, n) positive definite
     w : (n,) weights
-    p : how many weights are zero at least, 1 <= p <= n - 1
+    groups : how many weights are zero at least
     inside : (n,) a diagonal d > 0 with A - diag(d) positive definite
+    box : (2, n) bounds of x - w, each with -w inside, or None
     """
 
     A: F64
     w: F64
-    p: int
+    groups: Groups
     inside: F64
+    box: F64 | None = None
 
     def __post_init__(self) -> None:
-        d, w = self.inside, self.w
-        cost = d * w * w
-        ordered = np.sort(cost)
-        self.mu = max(0.75 * float(ordered[: self.p].sum()) / len(w), 1e-12 * float(cost.max()), 1e-280)
-        t = float(ordered[self.p - 1])
-        theta = np.minimum(0.0, cost - t) - 2.0 * self.mu
-        self.dual = _Dual(np.zeros(len(w)), d, theta, t, self.mu)
+        self.weights = Weightwise.of(self.w, self.box)
+        self.dual = self._start()
         self.slack = self._slack(self.dual)
         factor = cholesky(self.slack.big)
         assert factor is not None, "the start is strictly feasible"
@@ -104,7 +95,23 @@ class Perspective:
         if primal_factor is None:
             raise np.linalg.LinAlgError("the inverse of the first slack is not positive definite")
         self.primal_factor = primal_factor
-        self.best = Relaxed(d, np.zeros(len(w)), -np.inf, Status.ITERATION_LIMIT, 0)
+        self.order = len(self.A) + 1 + 2 * len(self.w) + self.primal.line.size
+        self.best = Relaxed(self.inside, np.zeros(len(self.w)), -np.inf, Status.ITERATION_LIMIT, 0)
+
+    def _start(self) -> _Dual:
+        """Return a strictly feasible point with u = 0 and set mu to fit its bound."""
+        d, n = self.inside, len(self.w)
+        cost = d * self.w**2
+        removed = float(cost[self.groups.smallest(cost)].sum())
+        self.mu = max(0.75 * removed / n, 1e-12 * float(cost.max()), 1e-280)
+        if self.box is not None:  # which may cost as much as the signal, whatever d allows
+            self.mu = max(self.mu, BOXED_START)
+        t = self.groups.thresholds(cost)
+        z = np.full((self.weights.variables - 4, n), self.mu)
+        corner = self.weights.pair[:, :, 4:] @ z.T[:, :, None]
+        x, y, c = corner[:, :, 0].T
+        theta = np.minimum(0.0, cost - self.groups.spread(t)) + np.minimum(0.0, c - y * y / (d + x))
+        return _Dual(np.vstack([np.zeros(n), d, theta - 2.0 * self.mu, z]), t, self.mu)
 
     def solve(self, tolerance: float, floor: float, expired: Callable[[], bool], seed: int) -> Relaxed:
         """Iterate until the gap is below tolerance * bound or below floor; return the best dual point."""
@@ -113,7 +120,7 @@ class Perspective:
             steps += 1
             self._record()
             gap = self.primal.inner(self.slack)
-            self.mu = gap / (4 * len(self.w) + 1)
+            self.mu = gap / self.order
             if gap < max(tolerance * self.best.bound, floor) and self._residual() < tolerance:
                 status = Status.BOUND
                 break
@@ -127,7 +134,7 @@ class Perspective:
         return self.best._replace(status=status, iterations=steps)
 
     def _slack(self, y: _Dual) -> Blocks:
-        """Return the three constraint matrices at y."""
+        """Return the constraint matrices at y."""
         n, change = len(self.w), self._change(y)
         change.big[:n, :n] += self.A
         return change
@@ -136,29 +143,26 @@ class Perspective:
         """Return the linear part of the constraints."""
         n = len(self.w)
         big = np.zeros((n + 1, n + 1))
-        big[np.arange(n), np.arange(n)] = -y.d
-        big[:n, n] = big[n, :n] = y.u
+        big[np.arange(n), np.arange(n)] = -y.each[1]
+        big[:n, n] = big[n, :n] = y.each[0]
         big[n, n] = y.tau
-        line = y.d * self.w**2 - 2.0 * y.u * self.w - y.t - y.theta
-        return Blocks(big, np.array([y.d, y.u, -y.theta]), line)
+        return Blocks(big, *self.weights.apply(np.insert(y.each, 2, self.groups.spread(y.t), axis=0)))
 
-    def _gradient(self, X: Blocks) -> _Dual:
-        """Return objective + adjoint of the constraints at X; zero at a feasible X."""
-        n, w, (a, b, c), s = len(self.w), self.w, X.pairs, X.line
-        return _Dual(
-            2.0 * X.big[:n, n] + 2.0 * b - 2.0 * w * s,
-            a - np.diagonal(X.big)[:n] + w * w * s,
-            1.0 - c - s,
-            self.p - float(s.sum()),
-            float(X.big[n, n]) - 1.0,
-        )
+    def _gradient(self, X: Blocks) -> tuple[F64, F64, float]:
+        """Return objective + adjoint of the constraints at X, 0 at a feasible X: (m, n), (G,) and tau's."""
+        n = len(self.w)
+        each = self.weights.adjoint(X.pairs, X.line)
+        each[0] += 2.0 * X.big[:n, n]
+        each[1] -= np.diagonal(X.big)[:n]
+        each[3] += 1.0
+        return each, self.groups.removed + self.groups.gather(each[2]), float(X.big[n, n]) - 1.0
 
     def _residual(self) -> float:
         """Return how far the primal is from feasible, relative to its size."""
-        r, n = self._gradient(self.primal), len(self.w)
-        d = np.abs(r.d).max() / max(1.0, float(np.diagonal(self.primal.big)[:n].max()))
-        u = np.abs(r.u).max() / max(1.0, float(np.abs(self.w).max()))
-        return max(float(d), float(u), float(np.abs(r.theta).max()), abs(r.t) / self.p, abs(r.tau))
+        each, t, tau = self._gradient(self.primal)
+        size = np.array([np.abs(self.w).max(), np.diagonal(self.primal.big)[:-1].max(), 1.0])
+        parts = np.abs(each[[0, 1, 3]]).max(axis=1) / np.maximum(1.0, size)
+        return float(max(parts.max(), np.abs(t / self.groups.removed).max(initial=0.0), abs(tau)))
 
     def _inverse(self) -> Blocks:
         return Blocks(inverse(self.factor), pair_inverse(self.slack.pairs), 1.0 / self.slack.line)
@@ -168,10 +172,11 @@ class Perspective:
 
         The factor of A - D is the leading part of the slack's factor.
         """
-        n, d, u, w = len(self.w), self.dual.d, self.dual.u, self.w
+        n, w, (u, d) = len(self.w), self.w, self.dual.each[:2]
         e = solve_factored(np.asfortranarray(self.factor[:n, :n]), u)
-        delta = np.sort((d * w - u) ** 2 / d)
-        bound = float(-e @ u - (u * u / d).sum() + delta[: self.p].sum())
+        kept = kept_cost(d, u, self.box)
+        extra = d * w * w - 2.0 * u * w - kept
+        bound = float(kept.sum() - e @ u + extra[self.groups.smallest(extra)].sum())
         if bound > self.best.bound:
             self.best = self.best._replace(d=d, e=e, bound=bound)
 
@@ -185,7 +190,7 @@ class Perspective:
         predictor = self._direction(schur, inverse_slack, zero)
         reach = self._reach(predictor, rng)
         after = self.primal.moved(reach[0], predictor[1]).inner(self.slack.moved(reach[1], predictor[2]))
-        share = (after / (self.mu * (4 * len(self.w) + 1))) ** 2 if reach[0] > 0.1 else 0.5
+        share = (after / (self.mu * self.order)) ** 2 if reach[0] > 0.1 else 0.5
         target = Blocks(*(min(1.0, max(1e-4, share)) * self.mu * part for part in inverse_slack))
         correction = symmetric_product(predictor[1], predictor[2], inverse_slack)
         corrector = self._direction(schur, inverse_slack, target.moved(-1.0, correction))
@@ -194,15 +199,16 @@ class Perspective:
 
     def _direction(self, schur: _Schur, Zi: Blocks, target: Blocks) -> tuple[_Dual, Blocks, Blocks]:
         """Return the changes of dual variables, primal and slack towards X = target - sym(X dZ Z^-1)."""
-        n, g = len(self.w), self._gradient(target)
-        eliminated = g.theta / schur.pivot
-        u, d, t = schur.column
-        rhs = np.concatenate(
-            [g.u - u * eliminated, g.d - d * eliminated, [g.t - float(t @ eliminated), g.tau]]
-        )
-        x = solve_factored(schur.factor, rhs)
-        theta = (g.theta - u * x[:n] - d * x[n : 2 * n] - t * x[2 * n]) / schur.pivot
-        dual = _Dual(x[:n], x[n : 2 * n], theta, float(x[2 * n]), float(x[2 * n + 1]))
+        n, (each, t, tau) = len(self.w), self._gradient(target)
+        coupling = schur.weight.coupling
+        own = np.linalg.solve(schur.weight.own, each[SHARED:].T[:, :, None])
+        u, d, spent = each[:SHARED] - (each[SHARED:].T[:, None, :] @ coupling)[:, 0, :].T
+        t = self.groups.removed + self.groups.gather(spent)
+        x = solve_factored(schur.factor, np.concatenate([u, d, t, [tau]]))
+        t = x[2 * n : -1]
+        shared = np.array([x[:n], x[n : 2 * n], self.groups.spread(t)])
+        own = (own - coupling @ shared.T[:, :, None])[:, :, 0].T
+        dual = _Dual(np.vstack([shared[:2], own]), t, float(x[-1]))
         slack = self._change(dual)
         primal = target.moved(-1.0, self.primal).moved(-1.0, symmetric_product(self.primal, slack, Zi))
         return dual, primal, slack
@@ -243,42 +249,19 @@ class Perspective:
 
     def _schur(self, Zi: Blocks) -> _Schur | None:
         """Assemble and factor the Schur complement."""
-        n, K = len(self.w), _large_part(self.primal.big, Zi.big)
-        (xa, xb, xc), (ia, ib, ic) = self.primal.pairs, Zi.pairs
-        q, w = self.primal.line * Zi.line, self.w
-        pivot = xc * ic + q
-        column = np.array([2.0 * q * w - xb * ic - xc * ib, -xb * ib - q * w * w, q])
-        u, d, t = column
-        i = np.arange(n)
-        K[i, i] += xa * ic + xc * ia + 2.0 * xb * ib + 4.0 * q * w * w - u * u / pivot
-        K[n + i, n + i] += xa * ia + q * w**4 - d * d / pivot
-        cross = xa * ib + xb * ia - 2.0 * q * w**3 - u * d / pivot
-        K[i, n + i] += cross
-        K[n + i, i] += cross
-        K[2 * n, :n] = K[:n, 2 * n] = 2.0 * q * w - u * t / pivot
-        K[2 * n, n : 2 * n] = K[n : 2 * n, 2 * n] = -q * w * w - d * t / pivot
-        K[2 * n, 2 * n] = float((q - t * t / pivot).sum())
-        for ridge in (0.0, 1e-13, 1e-11, 1e-9):
-            factor = cholesky(K + np.diag(ridge * np.diagonal(K)))
-            if factor is not None:
-                return _Schur(factor, pivot, column)
-        return None
+        weight = self.weights.eliminated(self.primal.pairs, Zi.pairs, self.primal.line * Zi.line)
+        factor = factored(schur_complement(self.primal.big, Zi.big, weight.shared, self.groups))
+        return None if factor is None else _Schur(factor, weight)
 
 
-def _large_part(X: F64, Y: F64) -> F64:
-    """Return the large block's share tr(A_i X A_j Y), ordered u, d, t, tau; Y is the inverse slack."""
-    n = len(X) - 1
-    x, y, x0, y0, XX, YY = X[:n, n], Y[:n, n], X[n, n], Y[n, n], X[:n, :n], Y[:n, :n]
-    K = np.zeros((2 * n + 2, 2 * n + 2), order="F")
-    cross = np.outer(x, y)
-    K[:n, :n] = cross + cross.T + x0 * YY + y0 * XX
-    K[:n, n : 2 * n] = -(YY * x + XX * y)
-    K[n : 2 * n, :n] = K[:n, n : 2 * n].T
-    K[n : 2 * n, n : 2 * n] = XX * YY
-    K[2 * n + 1, :n] = K[:n, 2 * n + 1] = x * y0 + x0 * y
-    K[2 * n + 1, n : 2 * n] = K[n : 2 * n, 2 * n + 1] = -x * y
-    K[2 * n + 1, 2 * n + 1] = x0 * y0
-    return K
+def kept_cost(d: F64, g: F64, box: F64 | None) -> F64:
+    """Return the least of d v^2 + 2 g v over the box, or over all v, per weight."""
+    if box is None:
+        return -g * g / d
+    low, high = box
+    inner = np.clip(-g / np.where(d > 0, d, 1.0), low, high)
+    values = [d * v * v + 2.0 * g * v for v in (low, high, inner)]
+    return np.minimum(np.minimum(values[0], values[1]), values[2])
 
 
 def _congruence(L: F64, change: F64) -> Callable[[F64], F64]:

@@ -14,7 +14,7 @@ from pvq.solvers.rounding import TINY, gamma, proves_psd
 
 from .parts import Multipliers, Tangent, bracket, sum_down, tangent_of
 
-__all__ = ["SparseCertificate"]
+__all__ = ["SparseCertificate", "branches"]
 
 
 @CERTIFICATES.register("sparse")
@@ -46,7 +46,7 @@ class SparseCertificate(Multipliers):
             return -np.inf
         with np.errstate(all="ignore"):
             tangent = tangent_of(problem, self.d, self.u, slack)
-            kept, removed = _branches(problem.w, self.d, tangent, slack)
+            kept, removed = branches(problem.w, self.d, tangent, slack)
         return _sum_of_branches(kept, removed, tangent.quadratic, feasible.removed)
 
     def _bounds_kept_weights(self, H: F64) -> bool:
@@ -55,7 +55,7 @@ class SparseCertificate(Multipliers):
         return not ((self.d[dead] != 0).any() or (self.d[~dead] <= 0).any())
 
 
-def _branches(w: F64, d: F64, tangent: Tangent, slack: float) -> tuple[F64, F64]:
+def branches(w: F64, d: F64, tangent: Tangent, slack: float) -> tuple[F64, F64]:
     """Return lower bounds of d v^2 + 2 g v over all v (a kept weight) and at v = -w (a removed one).
 
     The kept minimum is -g^2 / d, and 0 for a dead input, where g = 0 exactly; where d <= 0 otherwise, no

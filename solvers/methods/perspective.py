@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pvq.solvers._dual.sparse import SparseDual
-from pvq.solvers.feasible import FeasibleSet, SparseSet
+from pvq.solvers.feasible import FeasibleSet
 from pvq.solvers.outcome import Outcome
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.solver import SOLVERS, Limits
+from pvq.solvers.supports import Supports
 
 __all__ = ["PerspectiveBound"]
 
@@ -18,16 +19,14 @@ __all__ = ["PerspectiveBound"]
 class PerspectiveBound:
     """Certified bound for pruning: the optimal diagonal perspective relaxation.
 
-    X. Zheng, X. Sun, D. Li (INFORMS J. Comput. 26, 2014); H. Dong, K. Chen, J. Linderoth (arXiv 1510.06421).
+    X. Zheng, X. Sun, D. Li (INFORMS J. Comput. 26, 2014); H. Dong, K. Chen, J. Linderoth (arXiv 1510.06083).
     """
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
-        """Refuse anything but a sparse set."""
-        return (
-            None if isinstance(feasible, SparseSet) else "perspective bounds sparse sets; use hull for levels"
-        )
+        """Refuse anything but a sparse, N:M or boxed sparse set."""
+        known = Supports.of(feasible) is not None
+        return None if known else "perspective bounds sparse sets; use hull for levels"
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return a certificate and a rounded, refitted point."""
-        assert isinstance(feasible, SparseSet), "refused otherwise"
         return SparseDual(problem, feasible).run(limits)
