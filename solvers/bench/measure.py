@@ -22,7 +22,7 @@ from .sources import LAYER, Layer, Raw, raw_problem
 
 __all__ = ["Bench", "measure"]
 
-WARM_N, WARM_SECONDS = 12, 5.0
+WARM_SIZES, WARM_SECONDS = (12, 40), 5.0
 ONCE = 2.0  # processor seconds beyond which a method does not take another turn
 UNFINISHED = {Status.TIME_LIMIT, Status.ITERATION_LIMIT}
 
@@ -90,21 +90,27 @@ def _entry(method: str, raw: Raw, feasible: FeasibleSet) -> _Entry:
         return _Entry(method, reason=f"there is no method {method}")
     except (PvqError, ValueError) as error:
         return _Entry(method, reason=str(error))
+    except Exception as error:  # a method's defect is a row, not the end of the run
+        return _Entry(method, reason=_failure(error))
     return _Entry(method, Timed(solver), reason or "")
 
 
 def _warm_up(entry: _Entry, case: Case, bench: Bench) -> None:
-    """Run the method once on a small problem of the same kind; what goes wrong shows on the clock again."""
+    """Run the method on a small problem of the same kind; the first method also on a middling one.
+
+    Searches take some of their paths, and compile them, only beyond the smallest sizes.
+    """
     mark = (entry.method, case.set)
     if entry.timed is None or entry.reason or mark in bench.warm:
         return
     source = "conv" if case.source.startswith(LAYER) else case.source
-    raw = raw_problem(source, min(WARM_N, case.n), 0, {})
     limits = Limits(min(WARM_SECONDS, case.seconds or WARM_SECONDS), case.tolerance)
-    try:
-        solve(LayerProblem(raw.H, raw.w), case.set, entry.timed.solver, limits)
-    except Exception as error:  # a method's defect is a row, not the end of the run
-        entry.reason = _failure(error)
+    for n in WARM_SIZES if entry.method == case.methods[0] else WARM_SIZES[:1]:
+        raw = raw_problem(source, n, 0, {})
+        try:
+            solve(LayerProblem(raw.H, raw.w), case.set, entry.timed.solver, limits)
+        except Exception as error:  # likewise
+            entry.reason = _failure(error)
     bench.warm.add(mark)
 
 

@@ -60,6 +60,7 @@ class Suite:
 
 LAYERS = tuple(LAYER + name for name in LAYER_NAMES)
 BITS = ("int[bits=2]", "int[bits=3]", "int[bits=4]")
+TWO_OF_FOUR, BOXED = "n_of_m[n=2,m=4]", "boxed-sparse[density=0.25]"
 HALF, QUARTER = "sparse[density=0.5]", "sparse[density=0.25]"
 ROUNDERS = ("nearest", "gptq", "babai", "obq", "coordinate-descent", "adaround", "randomized", "beam", "hull")
 PRUNERS = ("magnitude", "magnitude-refit", "sparsegpt", "admm", "obs", "swap", "perspective")
@@ -134,6 +135,7 @@ SUITES = {
                 (HALF, QUARTER, "sparse[density=0.125]"),
             ),
             Block(("exact", "swap"), ("conv", "condition-1e3"), (128,), (HALF,), 3, 120.0),
+            Block(("exact",), ("conv", "condition-1e3"), (64,), (TWO_OF_FOUR, BOXED)),
         ),
         quick=(
             Block(("exact", SCIP), ("conv",), (16, 20, 40), (QUARTER,), 2, 10.0),

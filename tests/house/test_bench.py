@@ -52,8 +52,8 @@ def _row(**values: Any) -> dict[str, Any]:
     base: dict[str, Any] = {
         "suite": "s", "source": "conv", "n": 8, "seed": 0, "set": SET, "method": "a", "versus": "a",
         "case": "0", "status": "bound", "certified": True, "finished": True, "error_lower": None,
-        "error_upper": None, "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1, "iterations": 0,
-        "note": "",
+        "error_upper": None, "claimed": None, "cpu_seconds": 1.0, "wall_seconds": 1.0, "runs": 1,
+        "iterations": 0, "note": "",
     }  # fmt: skip
     return base | values
 
@@ -200,7 +200,32 @@ def test_every_turn_starts_from_a_problem_made_afresh(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(SOLVERS.get("nearest"), "run", watch)
     measure(Case("s", "conv", 9, 0, SET, ("nearest",), 5.0), Bench({}))
-    assert len(set(seen)) == len(seen) == 4  # one to warm up, three turns
+    assert len(set(seen)) == len(seen) == 5  # two to warm up, three turns
+
+
+def test_what_warms_up_is_small_and_the_first_method_warms_up_twice() -> None:
+    sizes: dict[str, list[int]] = {}
+
+    def watch(self: object, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
+        sizes.setdefault(type(self).__name__, []).append(problem.n)
+        return Outcome(Status.FEASIBLE, feasible.nearest(problem.w))
+
+    bench = Bench({})
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("nearest", "gptq"):
+            patch.setattr(SOLVERS.get(name), "run", watch)
+        for seed in (0, 1):
+            measure(Case("s", "condition-1e2", 50, seed, SET, ("nearest", "gptq"), 5.0), bench)
+    assert sizes == {"Nearest": [12, 40] + 6 * [50], "Gptq": [12] + 6 * [50]}
+
+
+def test_a_refusal_that_breaks_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str | None:
+        raise AttributeError("half written")
+
+    monkeypatch.setattr(SOLVERS.get("sdp"), "refusal", broken)
+    (row,) = measure(Case("s", "conv", 9, 0, SET, ("sdp",), 5.0), Bench({}))
+    assert row["note"] == "AttributeError: half written"
 
 
 def test_sources() -> None:
