@@ -20,7 +20,7 @@ from pvq.solvers._kernels.jit import kernel
 from .branches import Branches, Region
 from .lapack import factor, invert, solve
 
-__all__ = ["Direction", "direction", "empty_direction"]
+__all__ = ["Direction", "branching_gains", "direction", "empty_direction"]
 
 
 class Direction(NamedTuple):
@@ -52,25 +52,83 @@ def empty_direction(m: int, groups: int) -> Direction:
     return Direction(np.zeros(m), np.zeros(m), np.zeros(groups), np.nan)
 
 
+class _Factored(NamedTuple):
+    """The eliminated system; Q is an inverse, S a factor, columns solve for each group's price."""
+
+    system: _System
+    Q: F64
+    S: F64
+    u: F64  # (G + 1, m), the gradient first
+    d: F64
+    border: F64  # (G, G)
+    right: F64  # (G,)
+
+
 @kernel
 def direction(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> Direction:
     """Return the Newton step at the point whose inverse P, e = Pu and contributions are given."""
+    system = _system(region, P, d, e, mu, at)
+    Q, S, definite = _eliminated(region, system, P, d, mu)
+    if not definite:
+        return empty_direction(len(d), len(region.quota))
+    F = _bordered(region, system, Q, S, e)
+    t = _small_solve(F.border, F.right.reshape(1, len(F.right)))[0]
+    step_d, step_u = F.d[0] - t @ F.d[1:], F.u[0] - t @ F.u[1:]
+    gain = np.sum(system.gu * step_u) + np.sum(system.gd * step_d) + np.sum(system.gt * t)
+    return Direction(step_d, step_u, t, gain)
+
+
+@kernel
+def branching_gains(
+    region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches, when_kept: F64, when_removed: F64
+) -> bool:
+    """Fill in by how much the barrier's quadratic model rises if a weight is kept, or removed; return success.
+
+    With q the gradient of beta - alpha by (u, d, t) and v = q'K^-1 q, the optimum's second derivative by the
+    removed fraction is -1 / (sigma - sigma^2 v); moving s to 0 or 1 then costs s^2 or (1 - s)^2 over twice that.
+    """
     m, groups = len(d), len(region.quota)
     system = _system(region, P, d, e, mu, at)
-    Q = 0.5 * region.H
+    Q, S, definite = _eliminated(region, system, P, d, mu)
+    if not definite:
+        return False
+    F = _bordered(region, system, Q, S, e)
+    qu, qd = -2.0 * (region.w + at.v), region.w**2 - at.v**2
+    Y, price = np.empty((m, m)), np.empty((m, groups))
+    for i in range(m):
+        for j in range(m):
+            Y[i, j] = system.cross[j] * Q[i, j] * system.inverse[i] * qu[i]
+        Y[i, i] += qd[i] - (e[i] + system.cross[i]) * qu[i]
+        for g in range(groups):
+            price[i, g] = -qu[i] * F.u[1 + g, i] - qd[i] * F.d[1 + g, i]
+        price[i, region.group[i]] -= 1.0
+    Z = Y.copy()
+    solve(S, Z)
+    through = _small_solve(F.border, price)
+    for i in range(m):
+        own = system.inverse[i] - system.inverse[i] * Q[i, i] * system.inverse[i]
+        v = qu[i] * qu[i] * own + np.sum(Y[i] * Z[i]) + np.sum(price[i] * through[i])
+        second = max(at.mixing[i] - at.mixing[i] * at.mixing[i] * v, 1e-300)
+        when_kept[i] = at.s[i] * at.s[i] / (2.0 * second)
+        when_removed[i] = at.k[i] * at.k[i] / (2.0 * second)
+    return True
+
+
+@kernel
+def _eliminated(region: Region, system: _System, P: F64, d: F64, mu: float) -> tuple[F64, F64, bool]:
+    """Return Q and the factor of S, and whether both exist."""
+    m = len(d)
+    Q, S = 0.5 * region.H, np.empty((m, m))
     for i in range(m):
         Q[i, i] += system.inverse[i] - 0.5 * d[i]
     if not factor(Q):
-        return empty_direction(m, groups)
+        return Q, S, False
     invert(Q)
-    S = np.empty((m, m))
     for i in range(m):
         for j in range(i + 1):
             S[i, j] = mu * P[i, j] * P[i, j] + system.cross[i] * system.cross[j] * Q[i, j]
         S[i, i] += system.diagonal[i]
-    if not factor(S):
-        return empty_direction(m, groups)
-    return _solved(region, system, Q, S, e)
+    return Q, S, factor(S)
 
 
 @kernel
@@ -103,8 +161,8 @@ def _system(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> 
 
 
 @kernel
-def _solved(region: Region, system: _System, Q: F64, S: F64, e: F64) -> Direction:
-    """Solve the bordered system, with the gradient and each group's column as right-hand sides."""
+def _bordered(region: Region, system: _System, Q: F64, S: F64, e: F64) -> _Factored:
+    """Solve for the gradient and for each group's column, and return the system that is left for t."""
     m, groups = len(e), len(region.quota)
     U, D = np.zeros((groups + 1, m)), np.zeros((groups + 1, m))
     U[0], D[0] = system.gu, system.gd
@@ -125,21 +183,18 @@ def _solved(region: Region, system: _System, Q: F64, S: F64, e: F64) -> Directio
             right[g] -= system.tu[i] * U[0, i] + system.td[i] * D[0, i]
             for h in range(groups):
                 border[g, h] -= system.tu[i] * U[1 + h, i] + system.td[i] * D[1 + h, i]
-    t = _small_solve(border, right)
-    d, u = D[0] - t @ D[1:], U[0] - t @ U[1:]
-    gain = np.sum(system.gu * u) + np.sum(system.gd * d) + np.sum(system.gt * t)
-    return Direction(d, u, t, gain)
+    return _Factored(system, Q, S, U, D, border, right)
 
 
 @kernel
-def _small_solve(A: F64, b: F64) -> F64:
-    if len(b) == 1:
-        return b / A[0, 0]
-    B = b.copy().reshape(1, len(b))
-    M = 0.5 * (A + A.T)
-    for i in range(len(b)):
+def _small_solve(A: F64, B: F64) -> F64:
+    """Return B inv(A), nan where A has none."""
+    if len(A) == 1:
+        return B / A[0, 0]
+    X, M = B.copy(), 0.5 * (A + A.T)
+    for i in range(len(A)):
         M[i, i] *= 1.0 + 1e-12
     if not factor(M):
-        return np.full(len(b), np.nan)
-    solve(M, B)
-    return B[0]
+        return np.full(B.shape, np.nan)
+    solve(M, X)
+    return X

@@ -16,9 +16,9 @@ from pvq.solvers._kernels.jit import kernel
 
 from .branches import Branches, Region, new_branches, smooth
 from .lapack import factor, invert, solve
-from .newton import Direction, direction
+from .newton import Direction, branching_gains, direction
 
-__all__ = ["CLOSED", "HOPELESS", "RUNNING", "STUCK", "Iterate", "Trail", "evaluate", "relax"]
+__all__ = ["CLOSED", "HOPELESS", "RUNNING", "STUCK", "Iterate", "Trail", "branching_scores", "evaluate", "relax"]
 
 RUNNING, CLOSED, HOPELESS, STUCK = 0, 1, 2, 3
 BEST, MU, SHRINK, GAP, LOG_DET, USED, ITERATIONS, HAS_START = range(8)
@@ -129,6 +129,34 @@ def relax(region: Region, at: Iterate, trail: Trail, steps: int, undecided: bool
         if decrement < CENTRED and length > 0.5:
             at.number[MU] *= CUT
     return RUNNING
+
+
+@kernel
+def branching_scores(region: Region, at: Iterate) -> F64:
+    """Return how much both branches on a weight promise, -1 where there is no branch.
+
+    The product of the rises that the barrier's model foresees (`branching_gains`), each as far as the gap;
+    where the model breaks down, s (1 - s) w^2 / inv(H)_ii, what the removal costs at least.
+    """
+    m, gap = len(at.d), at.number[GAP] - at.number[BEST]
+    branches, kept, removed = new_branches(m), np.empty(m), np.empty(m)
+    smooth(region, at.d, at.u, at.t, at.number[MU], branches)
+    e = at.u.copy().reshape(1, m)
+    solve(at.R, e)
+    P = at.R.copy()
+    invert(P)
+    modelled = branching_gains(region, P, at.d, e[0], at.number[MU], branches, kept, removed)
+    inverse = region.H.copy()
+    if not modelled:
+        factor(inverse)
+        invert(inverse)
+        for i in range(m):
+            kept[i] = removed[i] = np.sqrt(branches.s[i] * branches.k[i] / inverse[i, i]) * abs(region.w[i])
+    score = np.empty(m)
+    for i in range(m):
+        a, b = min(kept[i], gap), min(removed[i], gap)
+        score[i] = max(min(a, b), 1e-9 * gap) * max(a, b) if region.undecided[i] else -1.0
+    return score
 
 
 @kernel

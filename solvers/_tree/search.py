@@ -31,7 +31,7 @@ from .relax import (
     Iterate,
     Trail,
 )
-from .relax import evaluate, relax
+from .relax import branching_scores, evaluate, relax
 from .tree import Multipliers, Node, Start, TreeState
 
 __all__ = ["PruningSearch"]
@@ -123,7 +123,7 @@ class PruningSearch:
             start = self._restarted(start, region, at)
             if not (trail.side > 0).any():
                 bound = max(start.bound, float(at.number[BEST]) + region.constant)
-                return self._branched(number, start._replace(bound=bound), region, trail)
+                return self._branched(number, start._replace(bound=bound), region, at, trail)
             start = self._fixed(node, start, trail)
             self.tree.open[number] = start
         self._decided(number, start.state)
@@ -210,10 +210,10 @@ class PruningSearch:
         node.program.append(ANCHOR)
         return start._replace(state=state)
 
-    def _branched(self, number: int, start: Start, region: Region, trail: Trail) -> int:
+    def _branched(self, number: int, start: Start, region: Region, at: Iterate, trail: Trail) -> int:
         """Branch on the weight whose fraction and removal cost are largest; return the child that rounding prefers."""
         active, node = self.normal.active(start.state), self.tree.nodes[number]
-        j = int(np.argmax(_branching_score(region, trail.share)))
+        j = int(np.argmax(branching_scores(region, at)))
         if np.isfinite(trail.d[0]).all() and trail.d[0].any():
             node.last = Multipliers(trail.d[0].copy(), trail.e[0].copy())
         del self.tree.open[number]
@@ -253,13 +253,6 @@ def _new_trail(m: int) -> Trail:
         np.zeros(m, np.int64),
         np.full(m, 0.5),
     )
-
-
-def _branching_score(region: Region, share: F64) -> F64:
-    """Return s (1 - s) w_i^2 / A_ii with A = inv(H): what removing the weight costs at least."""
-    inverse = np.linalg.inv(region.H)
-    score = share * (1.0 - share) * region.w**2 / np.diagonal(inverse)
-    return np.where(region.undecided, score, -1.0)
 
 
 def _factor(H: F64, d: F64) -> F64 | None:

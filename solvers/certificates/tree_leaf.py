@@ -123,9 +123,11 @@ def complete(state: State, group: I64, quota: I64) -> bool:
     count = np.bincount(group[state == OPEN], minlength=len(quota))
     if (left > count).any() or (left < 0).any():
         return False
-    opened = state == OPEN
-    state[opened & (left == count)[group] & (left > 0)[group]] = REMOVED
-    state[opened & (left == 0)[group]] = KEPT
+    gone, stay = (left == count) & (count > 0), (left == 0) & (count > 0)
+    if gone.any() or stay.any():
+        opened = state == OPEN
+        state[opened & gone[group]] = REMOVED
+        state[opened & stay[group]] = KEPT
     return True
 
 
