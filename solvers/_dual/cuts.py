@@ -28,12 +28,20 @@ __all__ = ["Cuts", "Grid"]
 
 @dataclass(frozen=True, eq=False)
 class Cuts:
-    """A list of N cuts, as arrays of length N."""
+    """A list of N cuts, as arrays of length N; an equation's multiplier may have any sign.
+
+    Parameters
+    ----------
+    index : coordinates
+    alpha, beta, rho : as in the table above
+    equation : 1.0 where the cut holds with equality, 0.0 elsewhere
+    """
 
     index: I64
     alpha: F64
     beta: F64
     rho: F64
+    equation: F64
 
     def __len__(self) -> int:
         return len(self.index)
@@ -44,7 +52,21 @@ class Cuts:
             np.concatenate([self.alpha, other.alpha]),
             np.concatenate([self.beta, other.beta]),
             np.concatenate([self.rho, other.rho]),
+            np.concatenate([self.equation, other.equation]),
         )
+
+    def take(self, which: I64) -> Cuts:
+        """Return the cuts at the given places."""
+        floats = (self.alpha, self.beta, self.rho, self.equation)
+        return Cuts(self.index[which], *(column[which] for column in floats))
+
+    def slope(self, u: F64) -> F64:
+        """Return rho + beta u - alpha u^2, (N,): how far u breaks each cut."""
+        return self.excess(u, u * u)
+
+    def excess(self, u: F64, second: F64) -> F64:
+        """Return by how much each cut is broken, (N,), if E y - w = u and E(y - w)^2 = `second`."""
+        return self.rho + self.beta * u[self.index] - self.alpha * second[self.index]
 
     def diagonal(self, x: F64, n: int) -> F64:
         """Return the diagonal of D = sum of x_m alpha_m over the cuts at each coordinate, (n,)."""
@@ -57,16 +79,16 @@ class Cuts:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The weights and their L >= 2 levels in coordinates of their own: weight i is stretched by `stretch_i`.
+    """The weights and their L >= 2 levels in coordinates of their own: `stretch_i` times `levels`.
 
     The cuts of one coordinate are numbered: k = 0 ... L - 2 is the lower edge of levels k and k + 1, then
     come `top` (y <= highest level), `bottom` (y >= lowest level) and `upper`, the upper edge.
 
     Parameters
     ----------
-    w : (n,) stretched weights
+    w : (n,) weights in their coordinates
     levels : (L,) levels before stretching
-    stretch : (n,) positive
+    stretch : (n,) positive, what a unit of the levels is in each coordinate
     """
 
     w: F64
@@ -117,4 +139,4 @@ class Grid:
         alpha = np.select(kinds, [one, 0.0 * one, 0.0 * one], -one)
         beta = np.select(kinds, [a + b - 2.0 * w, one, -one], 2.0 * w - low - high)
         rho = np.select(kinds, [(w - a) * (b - w), w - high, low - w], -(w - low) * (high - w))
-        return Cuts(index, alpha, beta, rho)
+        return Cuts(index, alpha, beta, rho, np.zeros(len(index)))

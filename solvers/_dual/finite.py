@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +17,48 @@ from pvq.solvers.rounding import proves_psd
 from pvq.solvers.solver import CLAIM_SLACK, Limits
 
 from .cuts import Grid
+from .dense import dense_on
 from .hull_cuts import HullCuts
 from .path import Path
 from .prepared import Prepared, prepare
 
 __all__ = ["FiniteDual"]
 
-LOOK_AT = 1.0  # relative gap; looking again later costs steps to centre and adds less than a thousandth
+LOOK_AT = 0.05  # relative gap at which broken cuts are looked for: earlier, many look broken that are not
+LOOK_FLOOR = (
+    1e-3  # of the error of plain rounding: the gap at which they are looked for even if phi is near 0
+)
 UPPER_SHARE = 0.3  # of a lower edge's multiplier, for the upper edge at the start
 NEGLIGIBLE = 1e-7  # of the error of plain rounding: a bound below that is not worth more steps
 NOISE = 1e-16  # per weight, in squared level distances: below it floating point does not see the bound
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """A row in coordinates that give H a unit diagonal and neighbouring levels a distance of about 1.
+
+    With v the change of the weights, v'Hv = scale^2 (unit v)'A(unit v).
+
+    Parameters
+    ----------
+    grid : weights and levels there
+    unit : (m,) what a unit of each live weight is there
+    scale : see above
+    """
+
+    grid: Grid
+    unit: F64
+    scale: float
+
+    @staticmethod
+    def of(problem: LayerProblem, feasible: FiniteSet, prepared: Prepared) -> Scaled:
+        """Scale a row over a set of at least two levels."""
+        levels, alive = feasible.levels, prepared.alive
+        scales = np.ones(len(alive)) if feasible.scales is None else feasible.scales[alive]
+        step = float((levels[-1] - levels[0]) / (len(levels) - 1))
+        scale = step * float(np.sqrt(np.mean((prepared.root * scales) ** 2)))
+        unit = prepared.root / scale
+        return Scaled(Grid(problem.w[alive] * unit, levels, scales * unit), unit, scale)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,56 +69,72 @@ class FiniteDual:
     ----------
     problem, feasible : the row and its levels
     hull : take all inequalities of the levels' hull that matter; otherwise the nearest lower edges alone
+    device : where the path is followed, see `dense_on`; the certificate is proved on the CPU
     """
 
     problem: LayerProblem
     feasible: FiniteSet
     hull: bool
+    device: str = "cpu"
 
     def run(self, limits: Limits) -> Outcome:
         """Return the bound's certificate and a rounded, 1-optimal point."""
-        prepared = prepare(self.problem.gram)
+        expired, prepared = limits.clock(), prepare(self.problem.gram)
         if len(self.feasible.levels) == 1 or len(prepared.alive) == 0:
             return self._only_point(prepared)
-        grid, scale = self._grid(prepared)
-        nearest = self.problem.error(self.feasible.nearest(self.problem.w)) / scale**2
-        floor = max(NEGLIGIBLE * nearest, NOISE * len(grid.w))
-        path, status = self._follow(prepared, grid, limits, floor)
-        tangents = [path.point.u]
-        if self.hull:
-            tangents.append(np.clip(grid.w + path.point.u, grid.low, grid.high) - grid.w)
-        certificate = self._certificate(prepared, path.point.D, [u / grid.stretch for u in tangents])
-        point = self._rounded(prepared, (grid.w + path.point.u) / grid.stretch)
+        made = [self._bounded(ridged, limits, expired) for ridged in prepared.ridged]
+        best = max(made, key=self._proved) if len(made) > 1 else made[0]
+        return replace(best, iterations=sum(outcome.iterations for outcome in made))
+
+    def _proved(self, outcome: Outcome) -> float:
+        assert outcome.certificate is not None, "every path ends in a certificate"
+        return outcome.certificate.bound(self.problem, self.feasible, CLAIM_SLACK)
+
+    def _bounded(self, prepared: Prepared, limits: Limits, expired: Callable[[], bool]) -> Outcome:
+        """Return what following the path of one ridge gives."""
+        row = Scaled.of(self.problem, self.feasible, prepared)
+        nearest = self.problem.error(self.feasible.nearest(self.problem.w)) / row.scale**2
+        floor = max(NEGLIGIBLE * nearest, NOISE * len(row.unit))
+        path, hull = self._start(prepared, row.grid, expired, limits.seed)
+        status = self._follow(path, hull, limits.tolerance, (floor, LOOK_FLOOR * nearest))
+        grid, u = row.grid, path.point.u
+        tangents = [u, np.clip(grid.w + u, grid.low, grid.high) - grid.w] if self.hull else [u]
+        certificate = self._certificate(prepared, path.point.D, [u / row.unit for u in tangents])
+        point = self._rounded(prepared, (grid.w + u) / row.unit)
         return Outcome(status, point, certificate, path.iterations)
 
-    def _grid(self, prepared: Prepared) -> tuple[Grid, float]:
-        """Return the grid in coordinates that give H a unit diagonal and levels a distance of about 1.
-
-        With v the change of the weights and s the second value returned, v'Hv = s^2 (stretch v)'A(stretch v).
-        """
-        levels = self.feasible.levels
-        unit = float((levels[-1] - levels[0]) / (len(levels) - 1))
-        scale = unit * float(np.sqrt(np.mean(prepared.root**2)))
-        stretch = prepared.root / scale
-        return Grid(self.problem.w[prepared.alive] * stretch, levels, stretch), scale
-
-    def _follow(self, prepared: Prepared, grid: Grid, limits: Limits, floor: float) -> tuple[Path, Status]:
-        """Follow the path, for the hull with one look for broken cuts on the way."""
-        hull, d = HullCuts(grid), 0.9 * prepared.centre
-        cuts, x = hull.nearest_edges(), d
-        if self.hull:
-            ends = hull.ends()
-            x = np.concatenate([d, hull.start(ends, d) * np.where(ends.alpha < 0, UPPER_SHARE, 1.0)])
+    def _start(
+        self, prepared: Prepared, grid: Grid, expired: Callable[[], bool], seed: int
+    ) -> tuple[Path, HullCuts]:
+        """Return a path that starts near the analytic centre, with the cuts that are worth having there."""
+        hull, x = HullCuts(grid), 0.9 * prepared.centre_within(expired)
+        if not self.hull:
+            cuts = hull.nearest_edges()
+        elif len(grid.levels) == 2:
+            cuts = hull.pair_equations()
+        else:
+            cuts, ends = hull.nearest_edges(), hull.ends()
+            x = np.concatenate([x, hull.start(ends, x) * np.where(ends.alpha < 0, UPPER_SHARE, 1.0)])
             cuts += ends
-        path = Path.start(prepared.A, cuts, x, limits.clock(), limits.seed)
-        if self.hull:
-            status = path.follow(LOOK_AT, floor)
-            if status is not Status.BOUND or path.gap < floor:
-                return path, status
-            extra = hull.broken(path.point.u, path.second_moment())
+        return Path.start(dense_on(self.device), prepared.A, cuts, x, expired, seed), hull
+
+    def _follow(self, path: Path, hull: HullCuts, tolerance: float, floors: tuple[float, float]) -> Status:
+        """Follow the path, for the hull with one look for broken cuts on the way.
+
+        Parameters
+        ----------
+        floors : gaps at which to stop and to look at the latest
+        """
+        if self.hull and len(hull.grid.levels) > 2:
+            status = path.follow(LOOK_AT, max(floors))
+            if status is not Status.BOUND:
+                return status
+            u, second = path.point.u, path.second_moment()
+            extra = hull.broken(u, second)
             if len(extra):
-                path.extend(extra, *hull.hand_over(path.cuts, path.point.x, extra))
-        return path, path.follow(limits.tolerance, floor)
+                excess = np.abs(extra.excess(u, second))
+                path.extend(extra, *hull.hand_over(path.cuts, path.point.x, extra, path.mu / excess))
+        return path.follow(tolerance, floors[0])
 
     def _certificate(self, prepared: Prepared, D: F64, tangents: Iterable[F64]) -> FiniteCertificate:
         """Return the better certificate; the diagonal gives up as much as a proof about H itself needs."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from .cuts import Cuts, Grid
 
 __all__ = ["HullCuts"]
 
-VIOLATED = 0.02  # in widths of a cell
-HANDED_OVER = 0.2  # share of the multipliers of a coordinate's lower edges that a new cut there starts with
+VIOLATED = 0.01  # in widths of a cell, or their squares
+NEAR_END = 0.5  # widths of a cell: weights nearer to an end have its box from the start
+HANDED_OVER = 0.1  # share of the multipliers of a coordinate's lower edges that a new cut there starts with
 
 
 @dataclass(eq=False)
@@ -33,23 +34,35 @@ class HullCuts:
         """Return the lower edge around each weight: Park and Boyd's inequalities."""
         return self._take(np.arange(len(self.grid.w)), self.grid.cell(self.grid.w))
 
+    def pair_equations(self) -> Cuts:
+        """Return (y - a)(y - b) = 0 for each weight of a set of two levels: all that its hull says.
+
+        Lower and upper edge at once would be two multipliers that can grow together without end.
+        """
+        edges = self.nearest_edges()
+        return replace(edges, equation=np.ones(len(edges)))
+
     def ends(self) -> Cuts:
-        """Return the box for weights in the outermost cells, the upper edge for weights beyond the ends."""
-        grid, k = self.grid, self.grid.cell(self.grid.w)
-        top, bottom = k == len(grid.levels) - 2, k == 0
+        """Return the box for weights near the ends, the upper edge for weights beyond them."""
+        grid, near = self.grid, NEAR_END * self.grid.width(self.grid.cell(self.grid.w))
+        top, bottom = grid.w > grid.high - near, grid.w < grid.low + near
         outside = (grid.w > grid.high) | (grid.w < grid.low)
         return self._select({grid.top: top, grid.bottom: bottom, grid.upper: outside})
 
     def broken(self, u: F64, second: F64) -> Cuts:
-        """Return the unused cuts that are broken at y = w + u with E(y - w)^2 = `second`."""
-        grid = self.grid
-        y, home = grid.w + u, grid.cell(grid.w)
-        cell, slack = grid.cell(y), VIOLATED * grid.width(home)
-        centre, reach = 0.5 * (grid.levels[home] + grid.levels[home + 1]) * grid.stretch, grid.width(home)
-        away = np.abs(y - centre) > 0.5 * reach + slack
-        edges = self._take(np.flatnonzero(away), cell[away])
-        spread = second - u * u  # (y - L)(U - y) in expectation is that of the mean less the variance
-        over = (y - grid.low) * (grid.high - y) - spread < -slack * grid.width(home)
+        """Return the unused cuts that are broken in expectation, E y = w + u and E(y - w)^2 = `second`.
+
+        With the variance v of y, E (y - a)(y - b) = (Ey - a)(Ey - b) + v: of the lower edges, at most that of
+        the cell around Ey is broken.
+        """
+        grid, variance = self.grid, second - u * u
+        y = grid.w + u
+        home, cell = grid.cell(grid.w), grid.cell(y)
+        slack = VIOLATED * grid.width(home)
+        a, b = grid.levels[cell] * grid.stretch, grid.levels[cell + 1] * grid.stretch
+        edge = (y - a) * (y - b) + variance < -slack * grid.width(home)
+        over = (y - grid.low) * (grid.high - y) - variance < -slack * grid.width(home)
+        edges = self._take(np.flatnonzero(edge), cell[edge])
         high, low = y > grid.high + slack, y < grid.low - slack
         return edges + self._select({grid.top: high, grid.bottom: low, grid.upper: over})
 
@@ -58,11 +71,14 @@ class HullCuts:
         width = self.grid.width(self.grid.cell(self.grid.w))
         return np.asarray(d[cuts.index] * np.where(cuts.alpha == 0, width[cuts.index], 1.0))
 
-    def hand_over(self, used: Cuts, x: F64, extra: Cuts) -> tuple[F64, F64]:
-        """Return multipliers of the cuts in use and of new ones; lower edges share theirs, so D stays."""
+    def hand_over(self, used: Cuts, x: F64, extra: Cuts, most: F64) -> tuple[F64, F64]:
+        """Return multipliers of the cuts in use and of new ones, at most `most`.
+
+        Lower edges share theirs, so that D stays.
+        """
         n = len(self.grid.w)
         lower = np.bincount(used.index, np.where(used.alpha > 0, x, 0.0), n).astype(np.float64)
-        new = HANDED_OVER * self.start(extra, lower)
+        new = np.minimum(most, HANDED_OVER * self.start(extra, lower))
         given = np.bincount(extra.index, np.where(extra.alpha > 0, new, 0.0), n) / lower
         return np.where(used.alpha > 0, x * (1.0 - given[used.index]), x), new
 
@@ -72,12 +88,8 @@ class HullCuts:
         return self._take(index, number)
 
     def _take(self, index: I64, number: I64) -> Cuts:
-        """Return the cuts that are not in use yet, and note them as used.
-
-        Of two levels the upper edge is the lower one reversed. Both at once would be an equation, whose
-        multipliers can grow together without end, and the path would have no centre to follow.
-        """
+        """Return the cuts that are not in use yet, and note them as used."""
         keys = index * (len(self.grid.levels) + 2) + number
-        new = ~np.isin(keys, self.taken) & ((number != self.grid.upper) | (len(self.grid.levels) > 2))
+        new = ~np.isin(keys, self.taken)
         self.taken = np.concatenate([self.taken, keys[new]])
         return self.grid.cuts(index[new], number[new])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from weakref import WeakKeyDictionary
 
@@ -12,13 +13,15 @@ from pvq.arrays import F64, I64
 from pvq.solvers.gram import Gram
 from pvq.solvers.rounding import psd_shift
 
-from .linalg import cholesky, inverse, solve_factored
+from .dense import Lapack, Newton
+from .linalg import cholesky, inverse
 
 __all__ = ["Prepared", "prepare"]
 
 _CACHE: WeakKeyDictionary[Gram, Prepared] = WeakKeyDictionary()
 RIDGES = (0.0, 1e-12, 1e-10, 1e-8, 1e-6)  # tried in turn on the unit diagonal
-CENTRE_STEPS = 12
+FIRM = 3e-5
+CENTRE_STEPS, CENTRED = 40, 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Prepared:
     root: F64
     A: F64
     ridge: float
+    _found: list[F64] = field(default_factory=list, init=False, repr=False)
 
     @property
     def margin(self) -> float:
@@ -51,35 +55,71 @@ class Prepared:
         return np.asarray(0.5 / np.abs(inverse(factor)).sum(axis=1))
 
     @cached_property
-    def centre(self) -> F64:
-        """The analytic centre argmax logdet(A - D) + sum log d, (m,), to within a Newton decrement of 0.1.
+    def ridged(self) -> tuple[Prepared, ...]:
+        """This, and where A is singular also the same with the ridge FIRM.
 
-        Gradient 1/d - diag Z, negative Hessian Z o Z + diag(1/d^2), with Z = (A - D)^-1; damped Newton steps
-        of length 1 / (1 + decrement) stay feasible, because the barrier is self-concordant.
+        The larger ridge lets D be more negative after it is given back: worth more for few levels and rank
+        deficiency, less for many levels and repeated inputs.
         """
-        d = self.inside
+        more = FIRM - self.ridge
+        if self.ridge == 0 or more <= 0:
+            return (self,)
+        A = np.asfortranarray(self.A + more * np.eye(len(self.root)))
+        return self, Prepared(self.alive, self.root, A, FIRM)
+
+    @property
+    def centre(self) -> F64:
+        """The analytic centre argmax logdet(A - D) + sum log d, (m,), to within a Newton decrement of 0.5."""
+        return self.centre_within(lambda: False)
+
+    def centre_within(self, expired: Callable[[], bool]) -> F64:
+        """Return the analytic centre, or where time runs out the last point on the way to it.
+
+        Gradient 1/d - diag Z, negative Hessian Z o Z + diag(1/d^2), with Z = (A - D)^-1. The centre is
+        found once; a point on the way is strictly feasible too, and is not kept.
+        """
+        if self._found:
+            return self._found[0]
+        dense, d = Lapack(), self.inside
         for _ in range(CENTRE_STEPS):
-            factor = cholesky(self.A - np.diag(d))
-            assert factor is not None, "damped Newton steps stay feasible"
-            Z = inverse(factor)
-            gradient = np.asarray(1.0 / d - np.diagonal(Z))
-            curvature = cholesky(Z * Z + np.diag(1.0 / d**2))
-            if curvature is None:
+            if expired():
+                return d
+            step, decrement = self._newton(dense, d)
+            if decrement < CENTRED:
                 break
-            step = solve_factored(curvature, gradient)
-            decrement = max(0.0, float(gradient @ step)) ** 0.5
-            if decrement < 0.1:
-                break
-            d = self._damped(d, step / (1.0 + decrement))
+            d = self._moved(dense, d, step)
+        self._found.append(d)
         return d
 
-    def _damped(self, d: F64, step: F64) -> F64:
-        """Return d + step, halved until floating point agrees that it is feasible."""
+    def _newton(self, dense: Lapack, d: F64) -> tuple[F64, float]:
+        """Return the Newton step of the barrier and its decrement; no step where K is not definite."""
+        L = dense.factor(self.A, d)
+        assert L is not None, "steps stay feasible"
+        Z, one = dense.inverse(L), np.ones(len(d))
+        curvature = dense.newton(Z, Newton(np.arange(len(d)), one, 0.0 * one, 1.0 / d**2))
+        if curvature is None:
+            return 0.0 * one, 0.0
+        gradient = 1.0 / d - dense.diagonal(Z)
+        step = dense.solve(curvature, gradient)
+        return step, max(0.0, float(gradient @ step)) ** 0.5
+
+    def _moved(self, dense: Lapack, d: F64, step: F64) -> F64:
+        """Return the best of a few points along the step: much of its length is good far from the centre."""
+        best, at_best, length = d, -np.inf, min(1.0, 0.9 / max(1e-300, float(np.max(-step / d))))
         for _ in range(40):
-            if (d + step > 0).all() and cholesky(self.A - np.diag(d + step)) is not None:
-                return d + step
-            step = 0.5 * step
-        return d
+            value = _barrier(dense, self.A, d + length * step)
+            if value < at_best:
+                break
+            if value > at_best:
+                best, at_best = d + length * step, value
+            length *= 0.6
+        return best
+
+
+def _barrier(dense: Lapack, A: F64, d: F64) -> float:
+    """Return logdet(A - D) + sum log d, -inf outside."""
+    factor = dense.factor(A, d) if (d > 0).all() else None
+    return -np.inf if factor is None else 2.0 * dense.log_diagonal(factor) + float(np.log(d).sum())
 
 
 def prepare(gram: Gram) -> Prepared:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pvq.solvers._dual.dense import DEVICES, device_refusal
 from pvq.solvers._dual.finite import FiniteDual
 from pvq.solvers.feasible import FeasibleSet, FiniteSet
 from pvq.solvers.outcome import Outcome
@@ -20,15 +21,25 @@ class Hull:
 
     Park and Boyd's inequalities (arXiv 1504.07672) let weights leave the grid; the box and the upper edge,
     which matter wherever the scale clips weights, bring most of what the full hull of {(x, x^2)} can bring.
+
+    Parameters
+    ----------
+    device : "cpu" (LAPACK), "cuda" or "torch-cpu" (torch in float64); certificates are proved on the CPU
     """
+
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {self.device!r}")
 
     def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
         """Refuse anything but a finite set."""
-        return (
-            None if isinstance(feasible, FiniteSet) else "hull bounds finite sets; use perspective for sparse"
-        )
+        if not isinstance(feasible, FiniteSet):
+            return "hull bounds finite sets; use perspective for sparse"
+        return device_refusal(self.device)
 
     def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
         """Return a certificate and a rounded point."""
         assert isinstance(feasible, FiniteSet), "refused otherwise"
-        return FiniteDual(problem, feasible, hull=True).run(limits)
+        return FiniteDual(problem, feasible, hull=True, device=self.device).run(limits)
