@@ -22,7 +22,9 @@ from pvq.solvers.feasible import FeasibleSet, FiniteSet, SparseSet
 from pvq.solvers.lattice import lattice_of
 from pvq.solvers.outcome import CERTIFICATES, Certificate
 from pvq.solvers.problem import LayerProblem
+from pvq.solvers.sets.boxed_sparse import BoxedSparseSet
 from pvq.solvers.sets.joint import JointSet
+from pvq.solvers.sets.n_of_m import NOfMSet
 
 Matrix = list[list[Fraction]]
 
@@ -122,6 +124,38 @@ def _of_sparse(problem: LayerProblem, feasible: SparseSet, proof: Any) -> Fracti
     return constant + sum(kept, Fraction(0)) + sum(extra[: feasible.removed], Fraction(0))  # type: ignore[arg-type]
 
 
+def _of_n_of_m(problem: LayerProblem, feasible: NOfMSet, proof: Any) -> Fraction | None:
+    if not is_psd(remainder(problem.H, proof.d)):
+        return None
+    kept, gone, constant = _kept_or_gone(problem, proof.d, proof.u)
+    total = constant
+    for group in np.split(np.arange(problem.n), np.arange(feasible.group, problem.n, feasible.group)):
+        removed = max(0, len(group) - feasible.kept)
+        if removed == len(group):
+            total += sum((gone[i] for i in group), Fraction(0))
+        elif any(kept[i] is None for i in group):
+            return None
+        else:
+            extra = sorted(gone[i] - kept[i] for i in group)  # type: ignore[operator]
+            total += sum((kept[i] for i in group), Fraction(0)) + sum(extra[:removed], Fraction(0))  # type: ignore[misc]
+    return total
+
+
+def _of_boxed_sparse(problem: LayerProblem, feasible: BoxedSparseSet, proof: Any) -> Fraction | None:
+    M, u = remainder(problem.H, proof.d), rational(proof.u)
+    if not is_psd(M):
+        return None
+    g = times(M, u)
+    kept, gone = [], []
+    for w, d, gi in zip(rational(problem.w), rational(proof.d), g, strict=True):
+        ends = [Fraction(feasible.low) - w, Fraction(feasible.high) - w]
+        inside = [-gi / d] if d > 0 and ends[0] <= -gi / d <= ends[1] else []
+        kept.append(min(d * v * v + 2 * gi * v for v in ends + inside))
+        gone.append(d * w * w - 2 * gi * w)
+    extra = sorted(b - a for a, b in zip(kept, gone, strict=True))
+    return -dot(u, g) + sum(kept, Fraction(0)) + sum(extra[: feasible.removed], Fraction(0))
+
+
 def _kept_or_gone(
     problem: LayerProblem, d: F64, u: F64
 ) -> tuple[list[Fraction | None], list[Fraction], Fraction]:
@@ -177,8 +211,10 @@ def _of_relaxed(problem: LayerProblem, feasible: JointSet, proof: RelaxedCertifi
 
 
 VALUES: dict[str, Callable[[LayerProblem, Any, Any], Fraction | None]] = {
+    "boxed-sparse": _of_boxed_sparse,
     "finite": _of_finite,
     "joint": _of_joint,
+    "n_of_m": _of_n_of_m,
     "relaxed": _of_relaxed,
     "sparse": _of_sparse,
     "split": _of_split,
@@ -206,7 +242,7 @@ def exact_optimum(problem: LayerProblem, feasible: FeasibleSet) -> Fraction:
     return max(Fraction(0), value)
 
 
-FREE_ON_SUPPORT: tuple[type, ...] = (SparseSet,)
+FREE_ON_SUPPORT = (SparseSet, NOfMSet)
 
 
 def error_of_support(problem: LayerProblem, kept: Any) -> Fraction:

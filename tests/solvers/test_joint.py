@@ -30,12 +30,12 @@ ALONE = "joint-bound[relaxations=false]"
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
-@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("n", [1, 5])
 def test_bound_is_below_the_optimum(name: str, n: int) -> None:
-    """Eight random sets each: any costs, scales, budgets; the optimum by looking at every point."""
+    """Six random sets each: any costs, scales, budgets; the optimum by looking at every point."""
     rng = np.random.default_rng(n)
     problem = catalogue_problem(name, n)
-    for _ in range(8):
+    for _ in range(6):
         feasible = random_joint(n, rng)
         optimum = brute_force(problem, feasible)[0]
         noise = 1e-13 * problem.H.max()
