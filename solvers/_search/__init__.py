@@ -1,0 +1,1 @@
+"""Searches over level points: orders, successive rounding, beam, moves and depth-first enumeration."""

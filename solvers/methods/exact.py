@@ -1,0 +1,69 @@
+"""Exact optima with proof: enumeration of levels, branch and bound on supports."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+
+from pvq.solvers.feasible import FeasibleSet, FiniteSet
+from pvq.solvers.outcome import Outcome
+from pvq.solvers.problem import LayerProblem
+from pvq.solvers.solver import SOLVERS, Limits
+
+__all__ = ["Exact"]
+
+MOST_WEIGHTS = 512  # live ones, for levels: far beyond what can be enumerated, still quick to bound
+MOST_TABLE = 2**22  # levels times weights
+PRUNING = "pvq.solvers.methods.prune_exact"
+
+
+@SOLVERS.register("exact")
+@dataclass(frozen=True)
+class Exact:
+    """The best point of the set, proved; at a limit the best point found and the best bound proved.
+
+    Levels: depth-first enumeration (C. P. Schnorr, M. Euchner, Math. Programming 66, 1994) within the levels
+    in the V-BLAST order, with the beam's point as first incumbent and a diagonal bound of what the weights
+    left must add (after M. Stojnic, H. Vikalo, B. Hassibi, IEEE Trans. Signal Processing 56, 2008). At a
+    time limit the bound proved is the larger of the hull's and the last error below which everything was
+    enumerated. The certificate is replayed, which takes about as long as the search.
+
+    Supports: branch and bound on the perspective bound.
+
+    Parameters
+    ----------
+    nodes : most nodes of the search tree
+    """
+
+    nodes: int = 10**11
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1:
+            raise ValueError(f"nodes must be at least 1, got {self.nodes}")
+
+    def refusal(self, problem: LayerProblem, feasible: FeasibleSet) -> str | None:
+        """Refuse sets that neither search covers, and sizes beyond reason."""
+        if isinstance(feasible, FiniteSet):
+            return _too_large(int(problem.gram.alive.sum()), len(feasible.levels))
+        if importlib.util.find_spec(PRUNING) is None:
+            return "exact searches finite sets; use perspective to bound sparse ones"
+        reason: str | None = importlib.import_module(PRUNING).refusal_of(problem, feasible)
+        return reason
+
+    def run(self, problem: LayerProblem, feasible: FeasibleSet, limits: Limits) -> Outcome:
+        """Return the optimum or, at a limit, bounds on both sides."""
+        if isinstance(feasible, FiniteSet):
+            from pvq.solvers._search.exact import exact_finite
+
+            return exact_finite(problem, feasible, limits, self.nodes)
+        outcome: Outcome = importlib.import_module(PRUNING).exact_sparse(problem, feasible, limits, self)
+        return outcome
+
+
+def _too_large(weights: int, levels: int) -> str | None:
+    if weights > MOST_WEIGHTS:
+        return f"exact enumerates at most {MOST_WEIGHTS} live weights, got {weights}; use hull and beam"
+    if weights * levels > MOST_TABLE:
+        return f"exact takes at most {MOST_TABLE} levels times weights, got {weights * levels}; use hull"
+    return None
