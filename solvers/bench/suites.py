@@ -62,7 +62,10 @@ LAYERS = tuple(LAYER + name for name in LAYER_NAMES)
 BITS = ("int[bits=2]", "int[bits=3]", "int[bits=4]")
 TWO_OF_FOUR, BOXED = "n_of_m[n=2,m=4]", "boxed-sparse[density=0.25]"
 HALF, QUARTER = "sparse[density=0.5]", "sparse[density=0.25]"
-ROUNDERS = ("nearest", "gptq", "babai", "obq", "coordinate-descent", "adaround", "randomized", "beam", "hull")
+ROUNDERS = (
+    "nearest", "gptq", "babai", "obq", "coordinate-descent", "adaround", "randomized", "beam", "local-search",
+    "hull",
+)  # fmt: skip
 PRUNERS = ("magnitude", "magnitude-refit", "sparsegpt", "admm", "obs", "swap", "perspective")
 
 SUITES = {
