@@ -20,14 +20,15 @@ RISES = ((0.1, 1.3), (0.005, 1.2), (0.0, 1.1))  # share of the support that chan
 MOST_ITERATIONS = 300
 
 
-def split(gram: Gram, W: F64, supports: Supports, expired: Callable[[], bool]) -> tuple[Bool, int]:
+def split(gram: Gram, W: F64, supports: Sequence[Supports], expired: Callable[[], bool]) -> tuple[Bool, int]:
     """Return supports for all rows by ADMM on x = z, z sparse, with multipliers v.
 
     With A the normalised matrix and b = A w, each iteration does
 
-        x = (A + rho I)^-1 (b - v + rho z),   z = largest(x + v / rho),   v += rho (x - z),
+        x = (A + rho I)^-1 (b - v + rho z),   z = nearest(x + v / rho),   v += rho (x - z),
 
-    and every third the penalty rho of a row rises by 1.3, 1.2 or 1.1, as at least 10 %, 0.5 % or any of its
+    where the nearest sparse vector keeps those weights that gain most, clipped to the box if there is one;
+    every third the penalty rho of a row rises by 1.3, 1.2 or 1.1, as at least 10 %, 0.5 % or any of its
     support changed since the last look; a row ends when none did (X. Meng, K. Behdin, H. Wang, R. Mazumder,
     "ALPS", arXiv 2406.07831; for given masks V. Boza, arXiv 2401.02938). One eigendecomposition serves
     all rows and penalties.
@@ -35,6 +36,7 @@ def split(gram: Gram, W: F64, supports: Supports, expired: Callable[[], bool]) -
     Parameters
     ----------
     W : (R, n) weights
+    supports : of each row; groups and counts are those of the first, boxes each row's own
     expired : asked at every look
 
     Returns
@@ -42,10 +44,14 @@ def split(gram: Gram, W: F64, supports: Supports, expired: Callable[[], bool]) -
     (R, n) which weights are kept, dead inputs never, and the iterations of the last row
     """
     prepared = prepare(gram)
-    live = Supports(supports.group[prepared.alive], supports.keep)
+    live = Supports(supports[0].group[prepared.alive], supports[0].keep)
     values, Q = np.linalg.eigh(prepared.A)
     w = W[:, prepared.alive] * prepared.root
-    w = w / np.maximum(np.abs(w).max(axis=1, initial=0.0, keepdims=True), np.finfo(float).tiny)
+    size = np.maximum(np.abs(w).max(axis=1, initial=0.0, keepdims=True), np.finfo(float).tiny)
+    w, unit = w / size, prepared.root / size
+    low, high = (
+        np.array(ends)[:, None] * unit for ends in zip(*((s.low, s.high) for s in supports), strict=True)
+    )
     Z, V, B = w.copy(), np.zeros_like(w), w @ prepared.A
     rho = np.full((len(w), 1), FIRST_PENALTY * float(values.mean()) if len(values) else 1.0)
     masks, rows, step = live.largest(np.abs(w)), np.arange(len(w)), 0
@@ -54,8 +60,9 @@ def split(gram: Gram, W: F64, supports: Supports, expired: Callable[[], bool]) -
     while len(rows) and step < MOST_ITERATIONS and len(values):
         X = ((B - V + rho * Z) @ Q / (values + rho)) @ Q.T
         pulled = X + V / rho
-        masks[rows] = live.largest(np.abs(pulled))
-        Z = np.where(masks[rows], pulled, 0.0)
+        clipped = np.clip(pulled, low[rows], high[rows])
+        masks[rows] = live.largest(np.abs(clipped) * np.abs(2.0 * pulled - clipped))
+        Z = np.where(masks[rows], clipped, 0.0)
         V = V + rho * (X - Z)
         step += 1
         if step % LOOK_EVERY:
@@ -82,6 +89,6 @@ def split_rows(
     found: dict[int, tuple[Bool, int]] = {}
     for rows in alike.values():
         W = np.array([problems[r].w for r in rows])
-        masks, steps = split(problems[0].gram, W, supports[rows[0]], expired)
+        masks, steps = split(problems[0].gram, W, [supports[r] for r in rows], expired)
         found |= {r: (mask, steps) for r, mask in zip(rows, masks, strict=True)}
     return [found[r] for r in range(len(problems))]

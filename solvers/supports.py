@@ -20,16 +20,19 @@ __all__ = ["Supports", "fit_support", "supports_of"]
 
 @dataclass(frozen=True, eq=False)
 class Supports:
-    """All supports that keep at most ``keep[g]`` weights of each group g of consecutive weights.
+    """All supports that keep at most ``keep[g]`` weights of each group g of consecutive weights, and a box.
 
     Parameters
     ----------
     group : (n,) number of each weight's group, not decreasing
     keep : (G,) how many weights of a group may differ from zero
+    low, high : ends of the box that kept weights must lie in
     """
 
     group: I64
     keep: I64
+    low: float = -np.inf
+    high: float = np.inf
 
     @staticmethod
     def of(feasible: FeasibleSet) -> Supports | None:
@@ -38,8 +41,11 @@ class Supports:
         >>> Supports.of(SparseSet(3, 1)).keep
         array([1])
         """
-        if isinstance(feasible, (SparseSet, BoxedSparseSet)):
+        if isinstance(feasible, SparseSet):
             return Supports(np.zeros(feasible.n, dtype=np.int64), np.array([feasible.k]))
+        if isinstance(feasible, BoxedSparseSet):
+            one = np.zeros(feasible.n, dtype=np.int64)
+            return Supports(one, np.array([feasible.k]), feasible.low, feasible.high)
         if isinstance(feasible, NOfMSet):
             return Supports(feasible.group_of, np.bincount(feasible.group_of) - feasible.removed)
         return None

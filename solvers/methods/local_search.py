@@ -35,7 +35,7 @@ class LocalSearch:
     starts : methods to begin with, by semicolons
     """
 
-    kicks: int = 300
+    kicks: int = 200
     size: int = 6
     starts: tuple[str, ...] = ("gptq[order=best,descent=true]", "obq", "beam")
 
