@@ -52,7 +52,7 @@ def lattice_of(feasible: FiniteSet, n: int) -> Lattice | None:
     True
     """
     integers = _integers(feasible.levels)
-    if integers is None:
+    if integers is None or (feasible.scales is not None and len(feasible.scales) != n):
         return None
     rows = 1 if feasible.scales is None else n
     table = feasible.level_table(n, slice(0, rows))

@@ -27,6 +27,7 @@ __all__ = ["SplitDual"]
 
 FIRST_GAP, NEXT_GAP = 1.0, 0.3  # relative gap at which the first cuts are added, and its factor per round
 IDLE = 0.2  # expected slack beyond which a cut is dropped before new ones come
+SETTLED = 0.05  # relative gap, and slack, at which idle cuts are dropped for good: that saves a fifth
 MOST_CUTS = 8000  # the Newton matrix then takes 0.5 GB
 UPPER_SHARE = 0.3  # of a gap's multiplier, for the arch at the start
 NEGLIGIBLE, NOISE = 1e-7, 1e-16  # as of `finite`
@@ -40,14 +41,13 @@ class SplitDual:
     ----------
     problem, feasible : the row and its levels
     rounds : how often cuts are added
-    pairs, triples : cuts of two and of three weights per weight and round
+    per_weight : how many cuts of two, three, ... weights, per weight, a round adds
     """
 
     problem: LayerProblem
     feasible: FiniteSet
     rounds: int
-    pairs: float
-    triples: float
+    per_weight: tuple[float, ...]
 
     def run(self, limits: Limits) -> Outcome:
         """Return the better certificate of the hull and the cuts, and the better rounded point."""
@@ -69,7 +69,7 @@ class SplitDual:
         best = min(points, key=self.problem.error)
         steps = hull.iterations + made.path.iterations
         if hull.certificate and hull.certificate.bound(self.problem, self.feasible, CLAIM_SLACK) >= proved:
-            return replace(hull, point=best, iterations=steps)
+            return Outcome(made.status, best, hull.certificate, steps)
         return Outcome(made.status, best, proof, steps)
 
 
@@ -169,6 +169,11 @@ def _follow_rounds(
         if len(extra) == 0:
             break
         path.extend(extra)
+    if tolerance < SETTLED:
+        status = path.follow(SETTLED, floor)
+        if status is not Status.BOUND or path.gap < floor:
+            return status
+        path.drop((path.cuts.directions.entries == 1) | (path.slacks() < SETTLED))
     return path.follow(tolerance, floor)
 
 
@@ -177,7 +182,7 @@ def _broken(dual: SplitDual, path: SplitPath, search: SplitSearch) -> SplitCuts:
     y, S, taken, n = search.c + path.point.u, path.covariance(), set(path.cuts.names()), len(search.c)
     singles = search.broken_singles(y, S, taken)
     room = MOST_CUTS - len(path.cuts) - len(singles)
-    asked = (dual.pairs + dual.triples) * n
+    asked = n * sum(dual.per_weight)
     share = min(1.0, max(0, room) / asked) if asked else 0.0
-    counts = int(share * dual.pairs * n), int(share * dual.triples * n)
+    counts = tuple(int(share * n * count) for count in dual.per_weight)
     return singles + search.broken_splits(y, S, counts, taken)

@@ -33,6 +33,7 @@ CENTRED = 1.5
 REACH = 0.7
 LEAST_FACTOR = 0.2
 MOST_STEPS = 150
+FAR, LONGEST = 100.0, 5.0  # beyond this squared decrement steps of up to five times Newton's pay
 NEW_REACH = 0.3  # of the way to the boundary that new cuts take together
 
 
@@ -193,15 +194,17 @@ class SplitPath:
         return False
 
     def _centre(self, newton: _Newton) -> bool:
-        """Take a Newton step at fixed mu with Armijo's rule."""
+        """Take a Newton step at fixed mu with Armijo's rule; far from the centre one longer than Newton's."""
+        far = newton.decrement > FAR
         stretch = self._stretch(newton.step)
-        length = min(1.0, 0.5 / stretch) if stretch > 0 else 1.0
+        reach, longest = (REACH, LONGEST) if far else (0.5, 1.0)
+        length = min(longest, reach / stretch) if stretch > 0 else 1.0
         base = self.point.value + self.mu * self.point.barrier
         while length > 1e-8:
             point = _evaluate(self.A, self.cuts, self.point.x + length * newton.step)
             if point is not None:
                 gain = point.value + self.mu * point.barrier - base
-                if gain >= 0.1 * length * newton.decrement * self.mu - 1e-11 * abs(base):
+                if gain >= 0.1 * min(1.0, length) * newton.decrement * self.mu - 1e-11 * abs(base):
                     self.point = point
                     return True
             length *= 0.6

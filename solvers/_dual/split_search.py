@@ -22,8 +22,8 @@ __all__ = ["SplitSearch"]
 BROKEN = 0.01  # least violation of a split; at most 1/4
 LEFT = 0.02  # steps by which y must leave a cell or the box before another cut of that weight is added
 CROWD = 1.5
-POOL = 3  # pairs per weight that are extended to triples
-LOOKED_AT = 12  # candidates per weight that compete for the places of a round
+POOL = 10  # pairs per weight that are extended to triples
+LOOKED_AT = 30  # candidates per weight that compete for the places of a round
 CHUNK = 2**21  # candidates scored at once
 
 
@@ -74,16 +74,18 @@ class SplitSearch:
         return found.take(_fresh(found, taken))
 
     def broken_splits(
-        self, y: F64, S: F64, counts: tuple[int, int], taken: set[tuple[int, ...]]
+        self, y: F64, S: F64, counts: tuple[int, ...], taken: set[tuple[int, ...]]
     ) -> SplitCuts:
-        """Return about `counts` broken splits of two and of three weights that are not taken."""
+        """Return about `counts` broken splits of two, three, ... weights that are not taken."""
         n = len(y)
         looked_at = LOOKED_AT * n + len(taken)
-        pairs = _pairs(y, S, looked_at)
-        chosen = self._splits(pairs, y, counts[0], taken)
-        if n > 2 and counts[1] > 0 and len(pairs.score):
-            triples = _extended(y, S, pairs.best(POOL * n), 2 * looked_at)
-            chosen += self._splits(triples, y, counts[1], taken)
+        found = _pairs(y, S, looked_at)
+        chosen = self._splits(found, y, counts[0], taken)
+        for size, count in enumerate(counts[1:], 3):
+            if n < size or len(found.score) == 0 or not any(counts[size - 2 :]):
+                break
+            found = _extended(y, S, found.best(POOL * n), 2 * looked_at)
+            chosen += self._splits(found, y, count, taken)
         return chosen
 
     def _splits(self, found: _Candidates, y: F64, count: int, taken: set[tuple[int, ...]]) -> SplitCuts:

@@ -169,7 +169,7 @@ def _splits(proof: SplitCertificate, w: F64, lattice: Lattice, slack: float) -> 
     allowance = slack * gamma(2 * terms + 32)
     rounding = allowance * (size @ np.abs(offset) + np.abs(k) + np.abs(f) + 1e-100)
     inexact = slack * 2 * UNIT * lattice.top * np.add.reduceat(np.abs(a), start[:-1]) if len(k) else k
-    error = 1.01 * (size @ lattice.deviation + inexact + rounding)
+    error: F64 = np.asarray(1.01 * (size @ lattice.deviation + inexact + rounding), dtype=np.float64)
     return _Splits(B, size, proof.z, f, error, terms) if (error <= 0.5).all() else None
 
 
@@ -212,7 +212,7 @@ def _tangent(problem: LayerProblem, d: F64, u: F64, splits: _Splits, slack: floa
     allowance = slack * gamma(2 * (n + splits.terms) + 32)
     image = problem.H @ u - d * u - B.T @ (z * along)
     magnitude = problem.gram.magnitude @ size_u + np.abs(d) * size_u + size.T @ (z * along_size)
-    error = allowance * (magnitude + FLOOR)
+    error: F64 = allowance * (magnitude + FLOOR)
     quadratic = float(u @ image) + allowance * float(size_u @ np.abs(image)) + 1.01 * float(size_u @ error)
     slope = B.T @ (z * half)
     error = error + allowance * (size.T @ (z * half_size) + np.abs(image) + np.abs(slope))

@@ -49,4 +49,4 @@ class HullCuts:
         from pvq.solvers._dual.split import SplitDual
 
         assert isinstance(feasible, FiniteSet), "refused otherwise"
-        return SplitDual(problem, feasible, self.rounds, self.pairs, self.triples).run(limits)
+        return SplitDual(problem, feasible, self.rounds, (self.pairs, self.triples)).run(limits)
