@@ -14,6 +14,8 @@ from pvq.solvers.feasible import FeasibleSet, FiniteSet
 from pvq.solvers.outcome import CERTIFICATES
 from pvq.solvers.problem import LayerProblem
 
+from .finite import has_size
+
 __all__ = ["EnumerationCertificate"]
 
 MOST_NODES = 10**12
@@ -53,7 +55,7 @@ class EnumerationCertificate:
         """Return the proved lower bound, -inf if nothing is proved."""
         if not (slack >= 1.0 and isinstance(feasible, FiniteSet) and self.problem == problem.digest):
             return -np.inf
-        if not self._is_usable(problem):
+        if not (has_size(feasible, problem.n) and self._is_usable(problem)):
             return -np.inf
         from pvq.solvers._search.remaining import Remaining
         from pvq.solvers._search.replay import Replay

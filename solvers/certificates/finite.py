@@ -14,7 +14,7 @@ from pvq.solvers.rounding import proves_psd
 
 from .parts import Multipliers, Tangent, bracket, sum_down, tangent_of
 
-__all__ = ["FiniteCertificate", "least_over_levels"]
+__all__ = ["FiniteCertificate", "has_size", "least_over_levels"]
 
 CHUNK = 2**22  # level-by-weight table entries held at once
 
@@ -37,12 +37,17 @@ class FiniteCertificate(Multipliers):
         """Return the proved lower bound, -inf if nothing is proved."""
         if not (slack >= 1.0 and isinstance(feasible, FiniteSet) and self.is_about(problem)):
             return -np.inf
-        if not proves_psd(problem.H, self.d, slack):
+        if not (has_size(feasible, problem.n) and proves_psd(problem.H, self.d, slack)):
             return -np.inf
         with np.errstate(all="ignore"):
             tangent = tangent_of(problem, self.d, self.u, slack)
             lowest = least_over_levels(problem.w, feasible, self.d, tangent, slack)
         return sum_down([*lowest, -tangent.quadratic])
+
+
+def has_size(feasible: FiniteSet, n: int) -> bool:
+    """Return whether vectors of n weights can lie in the set: whether it has no scales, or n of them."""
+    return feasible.scales is None or len(feasible.scales) == n
 
 
 def least_over_levels(w: F64, feasible: FiniteSet, d: F64, tangent: Tangent, slack: float) -> F64:

@@ -20,6 +20,11 @@ __all__ = ["Relaxable", "RelaxedCertificate"]
 class Relaxable(Protocol):
     """A feasible set that knows larger ones."""
 
+    @property
+    def n(self) -> int:
+        """Number of weights."""
+        ...
+
     def relaxations(self) -> Mapping[str, FeasibleSet]:
         """Return sets that hold every point of this one, by name; made from this one alone."""
         ...
@@ -51,7 +56,9 @@ class RelaxedCertificate:
 
     def bound(self, problem: LayerProblem, feasible: FeasibleSet, slack: float = 1.0) -> float:
         """Return the proved lower bound, -inf if nothing is proved."""
-        larger = feasible.relaxations().get(self.relaxation) if isinstance(feasible, Relaxable) else None
+        if not (isinstance(feasible, Relaxable) and feasible.n == problem.n):
+            return -np.inf
+        larger = feasible.relaxations().get(self.relaxation)
         return -np.inf if larger is None else self.inner.bound(problem, larger, slack)
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:

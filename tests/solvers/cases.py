@@ -216,6 +216,12 @@ def attacks(
     scale = float(np.abs(problem.w).max()) or 1.0
     for name in (kind, str(rng.choice(sorted(SET_MAKERS)))):
         yield "other set", problem, SET_MAKERS[name](problem.n, rng, scale), proof
+    yield (
+        "set of another size",
+        problem,
+        SET_MAKERS[kind](problem.n + int(rng.integers(1, 3)), rng, scale),
+        proof,
+    )
 
 
 def renamed(proof: Certificate, problem: LayerProblem) -> Certificate:
