@@ -11,7 +11,7 @@ from pvq.arrays import F64
 from pvq.solvers.certificates.finite import FiniteCertificate
 from pvq.solvers.descent import descend
 from pvq.solvers.feasible import FiniteSet
-from pvq.solvers.outcome import Outcome, Status
+from pvq.solvers.outcome import Certificate, Outcome, Status
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.rounding import proves_psd
 from pvq.solvers.solver import CLAIM_SLACK, Limits
@@ -22,7 +22,7 @@ from .hull_cuts import HullCuts
 from .path import Path
 from .prepared import Prepared, prepare
 
-__all__ = ["FiniteDual"]
+__all__ = ["FiniteDual", "Scaled", "proved_diagonal", "spread"]
 
 LOOK_AT = 0.05  # relative gap at which broken cuts are looked for: earlier, many look broken that are not
 LOOK_FLOOR = (
@@ -83,12 +83,8 @@ class FiniteDual:
         if len(self.feasible.levels) == 1 or len(prepared.alive) == 0:
             return self._only_point(prepared)
         made = [self._bounded(ridged, limits, expired) for ridged in prepared.ridged]
-        best = max(made, key=self._proved) if len(made) > 1 else made[0]
+        best = made[0] if len(made) == 1 else max(made, key=lambda outcome: self._bound(outcome.certificate))
         return replace(best, iterations=sum(outcome.iterations for outcome in made))
-
-    def _proved(self, outcome: Outcome) -> float:
-        assert outcome.certificate is not None, "every path ends in a certificate"
-        return outcome.certificate.bound(self.problem, self.feasible, CLAIM_SLACK)
 
     def _bounded(self, prepared: Prepared, limits: Limits, expired: Callable[[], bool]) -> Outcome:
         """Return what following the path of one ridge gives."""
@@ -137,21 +133,14 @@ class FiniteDual:
         return path.follow(tolerance, floors[0])
 
     def _certificate(self, prepared: Prepared, D: F64, tangents: Iterable[F64]) -> FiniteCertificate:
-        """Return the better certificate; the diagonal gives up as much as a proof about H itself needs."""
-        square = prepared.root**2
-        d = np.zeros(self.problem.n)
-        for margin in [0.0, *(prepared.margin * 10.0**k for k in range(6))]:
-            d[prepared.alive] = (D - margin) * square
-            if proves_psd(self.problem.H, d, CLAIM_SLACK):
-                break
-        made = [FiniteCertificate(self.problem.digest, d, self._spread(prepared, u)) for u in tangents]
-        return max(made, key=lambda proof: proof.bound(self.problem, self.feasible, CLAIM_SLACK))
+        """Return the better certificate."""
+        problem, d = self.problem, proved_diagonal(self.problem, prepared, D)
+        made = [FiniteCertificate(problem.digest, d, spread(problem, prepared, u)) for u in tangents]
+        return made[0] if len(made) == 1 else max(made, key=lambda proof: self._bound(proof))
 
-    def _spread(self, prepared: Prepared, values: F64) -> F64:
-        """Return values at the live inputs and 0 at the dead ones."""
-        full = np.zeros(self.problem.n)
-        full[prepared.alive] = values
-        return full
+    def _bound(self, proof: Certificate | None) -> float:
+        assert proof is not None, "every path ends in a certificate"
+        return proof.bound(self.problem, self.feasible, CLAIM_SLACK)
 
     def _rounded(self, prepared: Prepared, relaxed: F64) -> F64:
         """Return the better of two 1-optimal points, from w and from the relaxation's minimiser."""
@@ -166,3 +155,19 @@ class FiniteDual:
         x = self.feasible.nearest(self.problem.w)
         u = (x - self.problem.w)[prepared.alive]
         return Outcome(Status.BOUND, x, self._certificate(prepared, np.zeros(len(u)), [u]), 0)
+
+
+def proved_diagonal(problem: LayerProblem, prepared: Prepared, D: F64) -> F64:
+    """Return the diagonal D of the normalised matrix in units of H, (n,), less what a proof about H needs."""
+    for margin in [0.0, *(prepared.margin * 10.0**k for k in range(6))]:
+        d = spread(problem, prepared, (D - margin) * prepared.root**2)
+        if proves_psd(problem.H, d, CLAIM_SLACK):
+            break
+    return d
+
+
+def spread(problem: LayerProblem, prepared: Prepared, values: F64) -> F64:
+    """Return values at the live inputs and 0 at the dead ones, (n,)."""
+    full = np.zeros(problem.n)
+    full[prepared.alive] = values
+    return full
