@@ -68,6 +68,11 @@ SETS = {
     ],
     "joint": ["joint[bits=2,budget=1]", "joint[bits=3,density=0.4]", "joint[bits=2,density=0.6,group=3]"],
 }
+TYPICAL = {
+    "finite": ["int[bits=2]", "int[bits=3,group=3]"],
+    "supports": ["sparse[density=0.5]", "n_of_m[n=2,m=4]", "boxed-sparse[density=0.5]"],
+    "joint": SETS["joint"],
+}
 PAIRS = [(camp, method) for camp, methods in METHODS.items() for method in methods]
 
 
@@ -174,7 +179,7 @@ def test_rows_at_once_are_the_rows_alone_and_runs_repeat(camp: str, method: str,
 def test_what_promises_to_be_better_is(better: str, worse: str, camp: str) -> None:
     for name in CATALOGUE:
         problem = catalogue_problem(name, 24)
-        for spec in SETS[camp]:
+        for spec in TYPICAL[camp]:
             feasible = fit_set(spec, problem.w)
             low, high = (solve(problem, feasible, method).error_upper for method in (better, worse))
             assert low is not None
