@@ -16,7 +16,7 @@ from numba.extending import get_cython_function_address
 from pvq.arrays import F64
 from pvq.solvers._kernels.jit import kernel
 
-__all__ = ["factor", "invert", "solve"]
+__all__ = ["factor", "invert", "invert_lower", "solve"]
 
 
 def _bind(name: str, arguments: int) -> Any:
@@ -37,10 +37,16 @@ def factor(M: F64) -> bool:
 
 
 @kernel
-def invert(M: F64) -> None:
-    """Write the symmetric inverse over a factor that `factor` left in M."""
+def invert_lower(M: F64) -> None:
+    """Write the lower part of the inverse over a factor that `factor` left in M."""
     n, leading, info, upper = _integers(M.shape[0]), _integers(M.shape[1]), _integers(0), _letter()
     _dpotri(upper.ctypes, n.ctypes, M.ctypes, leading.ctypes, info.ctypes)
+
+
+@kernel
+def invert(M: F64) -> None:
+    """Write the symmetric inverse over a factor that `factor` left in M."""
+    invert_lower(M)
     for i in range(M.shape[0]):
         for j in range(i):
             M[j, i] = M[i, j]

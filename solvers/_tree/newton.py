@@ -66,7 +66,7 @@ class _Factored(NamedTuple):
 
 @kernel
 def direction(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> Direction:
-    """Return the Newton step at the point whose inverse P, e = Pu and contributions are given."""
+    """Return the Newton step at the point whose inverse P (its lower part), e = Pu and contributions are given."""
     system = _system(region, P, d, e, mu, at)
     Q, S, definite = _eliminated(region, system, P, d, mu)
     if not definite:
@@ -124,10 +124,12 @@ def _eliminated(region: Region, system: _System, P: F64, d: F64, mu: float) -> t
     if not factor(Q):
         return Q, S, False
     invert(Q)
+    cross = system.cross
     for i in range(m):
+        p, q, s, c = P[i], Q[i], S[i], cross[i]
         for j in range(i + 1):
-            S[i, j] = mu * P[i, j] * P[i, j] + system.cross[i] * system.cross[j] * Q[i, j]
-        S[i, i] += system.diagonal[i]
+            s[j] = mu * p[j] * p[j] + c * cross[j] * q[j]
+        s[i] += system.diagonal[i]
     return Q, S, factor(S)
 
 

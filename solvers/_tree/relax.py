@@ -15,10 +15,21 @@ from pvq.arrays import F64, I64
 from pvq.solvers._kernels.jit import kernel
 
 from .branches import Branches, Region, new_branches, smooth
-from .lapack import factor, invert, solve
+from .lapack import factor, invert, invert_lower, solve
 from .newton import Direction, branching_gains, direction
 
-__all__ = ["CLOSED", "HOPELESS", "RUNNING", "STUCK", "Iterate", "Trail", "branching_scores", "evaluate", "relax"]
+__all__ = [
+    "CLOSED",
+    "HOPELESS",
+    "RUNNING",
+    "STUCK",
+    "Iterate",
+    "Trail",
+    "branching_scores",
+    "confirm_best",
+    "evaluate",
+    "relax",
+]
 
 RUNNING, CLOSED, HOPELESS, STUCK = 0, 1, 2, 3
 BEST, MU, SHRINK, GAP, LOG_DET, USED, ITERATIONS, HAS_START = range(8)
@@ -111,7 +122,7 @@ def relax(region: Region, at: Iterate, trail: Trail, steps: int, undecided: bool
         if _look(region, at, e[0], trail):
             return CLOSED
         P = at.R.copy()
-        invert(P)
+        invert_lower(P)
         mu = at.number[MU]
         value = smooth(region, at.d, at.u, at.t, mu, branches)
         trail.share[:] = branches.s
@@ -144,7 +155,7 @@ def branching_scores(region: Region, at: Iterate) -> F64:
     e = at.u.copy().reshape(1, m)
     solve(at.R, e)
     P = at.R.copy()
-    invert(P)
+    invert_lower(P)
     modelled = branching_gains(region, P, at.d, e[0], at.number[MU], branches, kept, removed)
     inverse = region.H.copy()
     if not modelled:
@@ -174,7 +185,10 @@ def _may_stop(region: Region, at: Iterate, e: F64, undecided: bool) -> bool:
 
 @kernel
 def _look(region: Region, at: Iterate, e: F64, trail: Trail) -> bool:
-    """Record what the iterate proves, as it would be stored; return whether it closes the part."""
+    """Record what the iterate proves, as it would be stored; return whether it closes the part.
+
+    Definiteness is tested where something is concluded, and not for the best bound, which may be improved on.
+    """
     number, groups = at.number, len(region.quota)
     delta, low, high = np.empty(len(e)), np.empty(groups), np.empty(groups)
     e32 = (e + region.ahead).astype(np.float32)
@@ -184,15 +198,12 @@ def _look(region: Region, at: Iterate, e: F64, trail: Trail) -> bool:
         d = d32.astype(np.float64)
         bound = evaluate(region, d, rounded, delta, low, high)
         new = _count_new(region, trail, number[GAP], bound, delta, low, high)
-        better = bound > number[BEST]
-        if new == 0 and not better:
-            return False
-        if _provable(region, d):
+        if (new == 0 and bound < number[GAP]) or _provable(region, d):
             break
         number[SHRINK] *= 8.0
     else:
         return False
-    if better:
+    if bound > number[BEST]:
         number[BEST] = bound
         trail.d[0], trail.e[0] = d32, e32
     if bound >= number[GAP]:
@@ -244,6 +255,12 @@ def _provable(region: Region, d: F64) -> bool:
     for i in range(len(d)):
         M[i, i] -= d[i]
     return factor(M)
+
+
+@kernel
+def confirm_best(region: Region, at: Iterate, trail: Trail) -> bool:
+    """Return whether the best bound's multipliers will pass the test of definiteness."""
+    return at.number[BEST] > -np.inf and _provable(region, trail.d[0].astype(np.float64))
 
 
 @kernel

@@ -31,7 +31,7 @@ from .relax import (
     Iterate,
     Trail,
 )
-from .relax import branching_scores, evaluate, relax
+from .relax import branching_scores, confirm_best, evaluate, relax
 from .tree import Multipliers, Node, Start, TreeState
 
 __all__ = ["PruningSearch"]
@@ -113,7 +113,7 @@ class PruningSearch:
             trail = _new_trail(len(at.d))
             verdict = self._relaxed(region, at, trail, expired)
             if verdict == RUNNING:
-                heapq.heappush(self.queue, (start.bound, number))
+                self._interrupted(number, start, region, at, trail)
                 return number
             if verdict == CLOSED:
                 del self.tree.open[number]
@@ -122,8 +122,7 @@ class PruningSearch:
                 return -1
             start = self._restarted(start, region, at)
             if not (trail.side > 0).any():
-                bound = max(start.bound, float(at.number[BEST]) + region.constant)
-                return self._branched(number, start._replace(bound=bound), region, at, trail)
+                return self._branched(number, start, region, at, trail)
             start = self._fixed(node, start, trail)
             self.tree.open[number] = start
         self._decided(number, start.state)
@@ -194,6 +193,15 @@ class PruningSearch:
         e[active] = (at.start_e if early else np.zeros(len(active))) + region.ahead
         return Start(start.state, start.bound, d, e)
 
+    def _interrupted(self, number: int, start: Start, region: Region, at: Iterate, trail: Trail) -> None:
+        """Leave a node open with the bound reached."""
+        bound = float(at.number[BEST]) + region.constant
+        if bound > start.bound and confirm_best(region, at, trail):
+            self.tree.nodes[number].prove(Multipliers(trail.d[0].copy(), trail.e[0].copy()))
+            start = start._replace(bound=bound)
+        self.tree.open[number] = start
+        heapq.heappush(self.queue, (start.bound, number))
+
     def _fixed(self, node: Node, start: Start, trail: Trail) -> Start:
         """Write down the weights that were fixed, proof by proof, and fix them."""
         active, state = self.normal.active(start.state), start.state.copy()
@@ -214,8 +222,10 @@ class PruningSearch:
         """Branch on the weight whose fraction and removal cost are largest; return the child that rounding prefers."""
         active, node = self.normal.active(start.state), self.tree.nodes[number]
         j = int(np.argmax(branching_scores(region, at)))
-        if np.isfinite(trail.d[0]).all() and trail.d[0].any():
+        bound = float(at.number[BEST]) + region.constant
+        if bound > start.bound and confirm_best(region, at, trail):
             node.last = Multipliers(trail.d[0].copy(), trail.e[0].copy())
+            start = start._replace(bound=bound)
         del self.tree.open[number]
         removed, kept = start.state.copy(), start.state.copy()
         removed[active[j]], kept[active[j]] = REMOVED, KEPT

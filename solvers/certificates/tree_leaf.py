@@ -15,6 +15,7 @@ not cancel: at the solution e'He is the error itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +79,7 @@ class Normal:
     high: F64
     live: I64
 
-    @property
+    @cached_property
     def boxed(self) -> bool:
         """Return whether kept weights have a box."""
         return bool(np.isfinite(self.low).any())
@@ -119,6 +120,8 @@ def complete(state: State, group: I64, quota: I64) -> bool:
 
     With all removals made the open weights of a group are kept; with as many open as removals left they go.
     """
+    if len(quota) == 1:
+        return _complete_one(state, int(quota[0]))
     left = quota - np.bincount(group[state == REMOVED], minlength=len(quota))
     count = np.bincount(group[state == OPEN], minlength=len(quota))
     if (left > count).any() or (left < 0).any():
@@ -129,6 +132,15 @@ def complete(state: State, group: I64, quota: I64) -> bool:
         state[opened & gone[group]] = REMOVED
         state[opened & stay[group]] = KEPT
     return True
+
+
+def _complete_one(state: State, quota: int) -> bool:
+    """Do the same where there is one group."""
+    left = quota - int(np.count_nonzero(state == REMOVED))
+    count = int(np.count_nonzero(state == OPEN))
+    if 0 <= left <= count and left in (0, count):
+        state[state == OPEN] = REMOVED if left else KEPT
+    return 0 <= left <= count
 
 
 class Proof(NamedTuple):
@@ -197,10 +209,9 @@ def _point(P: Normal, state: State, active: I64, e: F64) -> F64:
     full[active] = e
     free = np.flatnonzero(state == KEPT)
     if P.boxed:
-        low, high = P.low - P.w, P.high - P.w
-        full = np.where(state == REMOVED, full, np.clip(full, low, high))
         if (state == OPEN).any():
             return full
+        low, high = P.low - P.w, P.high - P.w
         inside = (full > low + AT_END) & (full < high - AT_END)
         full = np.where((state == KEPT) & ~inside, np.where(full - low < high - full, low, high), full)
         free = np.flatnonzero((state == KEPT) & inside)
