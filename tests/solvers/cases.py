@@ -169,10 +169,12 @@ def _changed(value: Any, rng: Random) -> Any:
 
 
 def _changed_array(values: Any, rng: Random) -> Any:
-    """Scaled, noised, permuted, negated, one entry changed, or all replaced."""
+    """Cut short, scaled, noised, permuted, negated, one entry changed, or all replaced."""
     values = values.copy()
     if values.size == 0:
         return values
+    if rng.random() < 0.1:
+        return values[: int(rng.integers(len(values)))]
     if values.dtype.kind in "iu":
         flat = values.reshape(-1)
         if rng.random() < 0.5:
@@ -205,8 +207,8 @@ def attacks(
     """Yield changed certificates, and the certificate for another problem or another set."""
     for _ in range(4):
         yield "tampered", problem, feasible, tampered(proof, rng)
-    twice = tampered(tampered(proof, rng), rng)
-    yield "tampered twice", problem, feasible, twice
+    yield "tampered twice", problem, feasible, tampered(tampered(proof, rng), rng)
+    yield "climbed", problem, feasible, climbed(problem, feasible, proof, rng)
     other = LayerProblem(
         problem.H * float(rng.choice([0.5, 0.9])), problem.w * float(rng.choice([0.9, 1.0, -1.0]))
     )
@@ -222,6 +224,17 @@ def attacks(
         SET_MAKERS[kind](problem.n + int(rng.integers(1, 3)), rng, scale),
         proof,
     )
+
+
+def climbed(problem: LayerProblem, feasible: FeasibleSet, proof: Certificate, rng: Random) -> Certificate:
+    """Return the best of a random climb to higher bounds, which would find rounding that is not covered."""
+    best = proof.bound(problem, feasible)
+    for _ in range(20):
+        other = tampered(proof, rng)
+        bound = other.bound(problem, feasible)
+        if bound > best:
+            proof, best = other, bound
+    return proof
 
 
 def renamed(proof: Certificate, problem: LayerProblem) -> Certificate:
