@@ -87,12 +87,12 @@ class Enumeration:
         low, high, choice = (np.zeros(m, np.int64) for _ in range(3))
         return np.zeros((m + 1, m)), np.zeros(m + 1), low, high, choice, np.zeros(3, np.int64)
 
-    def below(self, value: float, best: Incumbent, stop: Callable[[int], bool]) -> bool:
+    def below(self, value: float, best: Incumbent, most: int, expired: Callable[[], bool]) -> bool:
         """Search for points with errors below `value`; every better point becomes the incumbent at once.
 
         Returns
         -------
-        whether all of them were visited; False where `stop`, given the nodes so far, ended the search
+        whether all of them were visited, within `most` nodes and before the time was up
 
         Notes
         -----
@@ -101,19 +101,20 @@ class Enumeration:
         means, part, low, high, choice, state = self._place
         m = len(choice)
         means[m], state[:] = self.lattice.centre[self.factor.order], (m - 1, 1, 0)
+        self.visited[0] = 0
         threshold = self.thresholds.at(min(value, best.error * CLAIM))
-        while True:
+        while state[2] < most and not expired():
+            call = min(NODES_PER_CALL, most - int(state[2]))
             answer = search(
                 self.factor.K, self.factor.weights, self.shares, self.remaining.depth, self.lattice.levels,
-                self.lattice.uniform, threshold, means, part, low, high, choice, state, NODES_PER_CALL,
+                self.lattice.uniform, threshold, means, part, low, high, choice, state, call,
             )  # fmt: skip
             self.visited[0] = int(state[2])
             if answer == DONE:
                 return True
             if answer == FOUND and self._adopt(choice, best):
                 threshold = min(threshold, self.thresholds.at(best.error * CLAIM))
-            if stop(int(state[2])):
-                return False
+        return False
 
     def _adopt(self, choice: I64, best: Incumbent) -> bool:
         index = np.empty_like(choice)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,11 @@ from .enumeration import CLAIM, Enumeration, Incumbent
 from .lattice import Lattice
 from .pricing import error_down
 
-__all__ = ["BEAM_ORDERS", "exact_finite"]
+__all__ = ["MOST_NODES", "exact_finite"]
 
 BEAM_ORDERS = ("v-blast", "activation", "natural")
 WIDTH, KEEP = 128, 4  # of the beam that finds the first incumbent
+MOST_NODES = 10**11  # hours: no limit to speak of
 PILOT = 20_000_000  # nodes before a limited search turns to proving what it can: about a second
 DEEPER = 8.0  # how many times the nodes of the last stage the next one may take
 FIRST = 1.05  # times the hull bound, the first error below which everything is enumerated
@@ -37,27 +37,30 @@ class _Budget:
     start: float
     spent: int = 0
 
-    def left(self) -> tuple[float, float]:
-        """Return seconds and nodes left."""
-        seconds = np.inf if self.seconds is None else self.seconds - (time.perf_counter() - self.start)
-        return seconds, float(self.nodes - self.spent)
+    def seconds_left(self) -> float:
+        """Return the seconds left, inf without a limit."""
+        return np.inf if self.seconds is None else self.seconds - (time.perf_counter() - self.start)
 
-    def stopper(self, most: float = np.inf) -> Callable[[int], bool]:
-        """Return a function of the nodes of one search that says whether to stop it."""
-
-        def stop(nodes: int) -> bool:
-            seconds, left = self.left()
-            return nodes >= min(most, left) or seconds <= 0.0
-
-        return stop
+    def expired(self) -> bool:
+        """Return whether the time is used up."""
+        return self.seconds_left() <= 0.0
 
     @property
-    def limited(self) -> bool:
-        """Whether a clock runs."""
-        return self.seconds is not None
+    def nodes_left(self) -> int:
+        """How many nodes may still be visited."""
+        return self.nodes - self.spent
+
+    @property
+    def pilot(self) -> int:
+        """How many nodes the search for the optimum may take before the staged proof: all without limits."""
+        return (
+            self.nodes if self.seconds is None and self.nodes >= MOST_NODES else min(PILOT, self.nodes // 4)
+        )
 
 
-def exact_finite(problem: LayerProblem, feasible: FiniteSet, limits: Limits, nodes: int) -> Outcome:
+def exact_finite(
+    problem: LayerProblem, feasible: FiniteSet, limits: Limits, nodes: int = MOST_NODES
+) -> Outcome:
     """Return the optimum with its replay certificate; at a limit the best point and the best bound proved.
 
     Parameters
@@ -72,7 +75,7 @@ def exact_finite(problem: LayerProblem, feasible: FiniteSet, limits: Limits, nod
     enumeration = Enumeration.of(lattice, best.error, CLAIM_SLACK)
     if enumeration is None:
         return _bounded(lattice, best, limits, Status.STALLED)
-    whole = enumeration.below(np.inf, best, budget.stopper(PILOT if budget.limited else np.inf))
+    whole = enumeration.below(np.inf, best, budget.pilot, budget.expired)
     budget.spent += enumeration.visited[0]
     if whole:
         return _optimal(enumeration, best, budget)
@@ -83,8 +86,7 @@ def _first(lattice: Lattice, budget: _Budget) -> Incumbent:
     """Return the best point of the beams."""
     if len(lattice.geometry.live) == 0:
         return Incumbent(lattice.point(np.zeros(0, np.int64)), 0.0)
-    stop = budget.stopper()
-    index = best_of_beams(lattice, BEAM_ORDERS, WIDTH, KEEP, False, lambda: stop(0))
+    index = best_of_beams(lattice, BEAM_ORDERS, WIDTH, KEEP, False, budget.expired)
     x = lattice.point(index)
     return Incumbent(x, error_down(lattice.problem, x))
 
@@ -127,7 +129,7 @@ class _Stages:
         last: tuple[float, int] | None = None
         while value > 0.0:
             start = time.perf_counter()
-            whole = self.enumeration.below(value, self.best, self.budget.stopper())
+            whole = self.enumeration.below(value, self.best, self.budget.nodes_left, self.budget.expired)
             visited = self.enumeration.visited[0]
             self.budget.spent += visited
             if not whole:
@@ -139,19 +141,18 @@ class _Stages:
                 power = _power(last, (value, visited), power)
             last = (value, visited)
             value *= self._factor(visited, time.perf_counter() - start) ** (1.0 / power)
-        seconds = self.budget.left()[0]
-        status = Status.TIME_LIMIT if seconds <= 0.0 else Status.ITERATION_LIMIT
+        status = Status.TIME_LIMIT if self.budget.expired() else Status.ITERATION_LIMIT
         return Outcome(status, self.best.x, certificate, self.budget.spent)
 
     def _hull(self) -> Outcome:
-        seconds = self.budget.left()[0]
+        seconds = self.budget.seconds_left()
         left = None if np.isinf(seconds) else max(0.0, seconds)
         limits = Limits(left, self.limits.tolerance, self.limits.seed)
         return _bounded(self.enumeration.lattice, self.best, limits, Status.BOUND)
 
     def _factor(self, visited: int, elapsed: float) -> float:
         """Return how many times more nodes the next stage may have: a little more even past the limit."""
-        seconds, nodes = self.budget.left()
+        seconds, nodes = self.budget.seconds_left(), self.budget.nodes_left
         fits = 0.7 * min(seconds / max(elapsed, 1e-6), nodes / max(visited, 1))
         return max(1.1, min(DEEPER, fits))
 
