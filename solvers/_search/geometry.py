@@ -43,6 +43,8 @@ class Factor:
     @staticmethod
     def of(A: F64, order: I64, ridge: float = 0.0) -> Factor | None:
         """Return the factor with that ridge, relative to the diagonal; None if there is none."""
+        if len(order) == 0:
+            return Factor(order, A, A)
         ordered = A[np.ix_(order, order)]
         if ridge:
             ordered = ordered + np.diag(ridge * np.diagonal(ordered))
