@@ -8,6 +8,8 @@ Stability of Numerical Algorithms, 2nd ed., section 3.1).
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lapack
@@ -69,8 +71,35 @@ def proves_psd(H: F64, d: F64, slack: float = 1.0) -> bool:
     >>> proves_psd(H, np.array([0.99, 0.99])), proves_psd(H, np.array([1.01, 1.01]))
     (True, False)
     """
+    key = (d.tobytes(), slack)
+    if _PROVED.is_about(H, key):
+        return True
     with np.errstate(all="ignore"):
-        return _proves_psd(H, subtract_down(np.diagonal(H), d), slack)
+        proved = _proves_psd(H, subtract_down(np.diagonal(H), d), slack)
+    if proved:
+        _PROVED.note(H, key)
+    return proved
+
+
+class _Proved:
+    """The last proof that succeeded: rows of a layer may share a diagonal, and proofs cost n^3.
+
+    Only of a matrix that is read-only and owns its numbers, so that it is still the one it was.
+    """
+
+    def __init__(self) -> None:
+        self._of: weakref.ref[F64] | None = None
+        self._key: tuple[bytes, float] | None = None
+
+    def is_about(self, H: F64, key: tuple[bytes, float]) -> bool:
+        return self._of is not None and self._of() is H and self._key == key and not H.flags.writeable
+
+    def note(self, H: F64, key: tuple[bytes, float]) -> None:
+        if not H.flags.writeable and H.base is None:
+            self._of, self._key = weakref.ref(H), key
+
+
+_PROVED = _Proved()
 
 
 def _proves_psd(H: F64, diagonal: F64, slack: float) -> bool:

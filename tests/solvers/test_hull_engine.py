@@ -84,7 +84,7 @@ def test_cuts_hold_at_levels_and_break_between_them() -> None:
 
 
 def test_broken_cuts_are_those_that_break_in_expectation() -> None:
-    """Against all cuts of the hull: what is returned is broken, and nothing else is by more than its slack."""
+    """Against all cuts of the hull: what is returned is broken, and no other is by more than its slack."""
     grid, hull = _grid(60, UNEVEN, 3), HullCuts(_grid(60, UNEVEN, 3))
     rng = np.random.default_rng(4)
     u = rng.standard_normal(60) * grid.stretch
