@@ -21,7 +21,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for tests.solvers
 from tests.solvers.cases import random_proofs
-from tests.solvers.exact import exact_optimum, exact_value
+from tests.solvers.exact import exact_optimum
+from tests.solvers.exact_values import exact_value
 
 from pvq.provenance import provenance
 from pvq.solvers.certificates.relaxed import RelaxedCertificate

@@ -23,7 +23,8 @@ from pvq.solvers.solver import Limits, solve
 from pvq.solvers.verify import check
 from pvq.theory.codebook import Codebook
 
-from .exact import exact_value, gram_of_condition
+from .exact import gram_of_condition
+from .exact_values import exact_value
 from .test_joint_sets import random_joint
 
 ALONE = "joint-bound[relaxations=false]"

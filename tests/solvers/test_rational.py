@@ -14,7 +14,8 @@ from pvq.solvers.outcome import CERTIFICATES
 from pvq.solvers.problem import LayerProblem
 
 from .cases import SET_MAKERS, provers, random_proofs
-from .exact import VALUES, error_of_support, exact_optimum, exact_value
+from .exact import error_of_support, exact_optimum
+from .exact_values import VALUES, exact_value
 
 
 def test_every_kind_has_its_twin() -> None:
