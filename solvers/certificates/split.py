@@ -103,7 +103,7 @@ class SplitCertificate(Multipliers):
         return sum_down([*lowest, *constant, -quadratic])
 
     def _well_formed(self, n: int) -> bool:
-        """Return whether the cuts are integer vectors, each weight at most once, with positive z."""
+        """Return whether the cuts are integer vectors, each weight at most once; z is looked at later."""
         start, index = self.start, self.index
         if any(values.ndim != 1 or values.dtype.kind not in "iu" for values in self._integers()):
             return False
@@ -121,7 +121,7 @@ class SplitCertificate(Multipliers):
             and (values.astype(np.float64) >= -LARGEST_INTEGER).all()
             for values in (self.coefficient, self.k)
         )
-        return ordered and sized and self.z.ndim == 1 and bool((self.z > 0).all())
+        return ordered and sized and self.z.ndim == 1
 
     def _integers(self) -> list[I64]:
         return [self.start, self.index, self.coefficient, self.k]

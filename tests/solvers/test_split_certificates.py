@@ -152,6 +152,24 @@ def test_rounding_of_a_split_is_covered() -> None:
         assert bound <= value <= bound + 1e-12 * step**2
 
 
+def test_rounding_of_the_remainder_is_covered() -> None:
+    """A cut uses up H to the last bit: whether z b b' exceeds H is then decided by rounding alone."""
+    rng = np.random.default_rng(3)
+    two, feasible_steps = np.array([0, 1]), rng.uniform(0.3, 1.0, 200)
+    for step in feasible_steps:
+        problem = LayerProblem(np.ones((2, 2)), rng.uniform(-1.0, 1.0, 2))
+        feasible = FiniteSet(Codebook(step * np.arange(3.0)))
+        lattice = lattice_of(feasible, 2)
+        assert lattice is not None
+        z = np.array([1.0]) / (1.0 / lattice.step[:1]) ** 2
+        d = -(10.0 ** rng.uniform(-19, -14)) * np.ones(2)
+        proof = SplitCertificate(
+            problem.digest, d, np.zeros(2), np.array([0, 2]), two, np.array([1, 1]), np.array([0]), z
+        )
+        proved = proof.bound(problem, feasible) > -np.inf
+        assert not proved or is_psd(_remainder(problem, proof, _rows(proof, feasible, 2)))
+
+
 def test_levels_off_the_lattice_are_allowed_for() -> None:
     """Levels 1e-10 off an even spacing lie closer to w than the lattice says."""
     problem = LayerProblem(np.ones((1, 1)), np.array([0.5]))
