@@ -14,6 +14,8 @@ from scipy.linalg import blas, lapack
 
 from pvq.arrays import F64, I64
 
+from .linalg import lower_inverse
+
 __all__ = ["DEVICES", "Dense", "Lapack", "Matrix", "Newton", "dense_on", "device_refusal"]
 
 Matrix: TypeAlias = Any  # what a backend hands out is only ever handed back to it
@@ -90,7 +92,7 @@ class Lapack:
 
     def inverse(self, L: F64) -> F64:
         """Return the lower half of (LL')^-1."""
-        return np.asarray(lapack.dpotri(L, lower=1)[0])
+        return lower_inverse(L)
 
     def diagonal(self, Z: F64) -> F64:
         """Return the diagonal."""
