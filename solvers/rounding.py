@@ -71,6 +71,8 @@ def proves_psd(H: F64, d: F64, slack: float = 1.0) -> bool:
     >>> proves_psd(H, np.array([0.99, 0.99])), proves_psd(H, np.array([1.01, 1.01]))
     (True, False)
     """
+    if not (H.dtype == d.dtype == np.float64):
+        return False  # other numbers may share the bytes of a diagonal that was proved
     key = (d.tobytes(), slack)
     if _PROVED.is_about(H, key):
         return True

@@ -44,10 +44,11 @@ class Multipliers:
     u: F64
 
     def is_about(self, problem: LayerProblem) -> bool:
-        """Return whether the numbers are finite, of the problem's size, and made for it."""
+        """Return whether the numbers are finite floats, of the problem's size, and made for it."""
         return (
             self.problem == problem.digest
             and self.d.shape == self.u.shape == problem.w.shape
+            and self.d.dtype == self.u.dtype == np.float64
             and bool(np.isfinite(self.d).all() and np.isfinite(self.u).all())
         )
 

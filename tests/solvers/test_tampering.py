@@ -11,7 +11,9 @@ import pytest
 from pvq.errors import CertificateRejected
 from pvq.solvers.catalogue import catalogue_problem
 from pvq.solvers.certificate_files import Claim
+from pvq.solvers.certificates.finite import FiniteCertificate
 from pvq.solvers.feasible import fit_set
+from pvq.solvers.rounding import proves_psd
 from pvq.solvers.solver import solve
 from pvq.solvers.verify import check
 
@@ -47,3 +49,17 @@ def test_changed_evidence_is_rejected(spec: str, method: str) -> None:
         if bound < claim.value:
             with pytest.raises(CertificateRejected):
                 check(other)
+
+
+def test_other_types_of_numbers_prove_nothing() -> None:
+    """The bytes of a diagonal that was just proved, read as integers, are another diagonal."""
+    problem = catalogue_problem("conv", 9)
+    feasible = fit_set("int[bits=2]", problem.w)
+    proof = solve(problem, feasible, "hull").certificate
+    assert isinstance(proof, FiniteCertificate)
+    assert proof.bound(problem, feasible) > 0
+    for kind in (np.int64, np.uint64, np.dtype(">f8")):
+        assert replace(proof, d=proof.d.view(kind)).bound(problem, feasible) == -np.inf
+        assert replace(proof, d=proof.d.view(kind), u=0.0 * proof.u).bound(problem, feasible) == -np.inf
+        assert replace(proof, u=proof.u.view(kind)).bound(problem, feasible) == -np.inf
+    assert not proves_psd(problem.H, proof.d.view(np.int64))
