@@ -169,12 +169,14 @@ def _changed(value: Any, rng: Random) -> Any:
 
 
 def _changed_array(values: Any, rng: Random) -> Any:
-    """Cut short, scaled, noised, permuted, negated, one entry changed, or all replaced."""
+    """Cut short, read as integers, scaled, noised, permuted, negated, one entry changed, or all replaced."""
     values = values.copy()
     if values.size == 0:
         return values
     if rng.random() < 0.1:
         return values[: int(rng.integers(len(values)))]
+    if values.dtype == np.float64 and rng.random() < 0.1:
+        return values.view(np.int64)
     if values.dtype.kind in "iu":
         flat = values.reshape(-1)
         if rng.random() < 0.5:
