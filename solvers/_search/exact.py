@@ -9,6 +9,7 @@ import numpy as np
 
 from pvq.solvers._dual.finite import FiniteDual
 from pvq.solvers.feasible import FiniteSet
+from pvq.solvers.methods.local_search import LocalSearch
 from pvq.solvers.outcome import Certificate, Outcome, Status
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.solver import CLAIM_SLACK, Limits
@@ -99,12 +100,13 @@ def _optimal(enumeration: Enumeration, best: Incumbent, budget: _Budget) -> Outc
 
 
 def _bounded(lattice: Lattice, best: Incumbent, limits: Limits, status: Status) -> Outcome:
-    """Return the hull bound, and its point where that is better."""
+    """Return the hull bound; its point, or that of a local search, becomes the incumbent if better."""
     outcome = FiniteDual(lattice.problem, lattice.feasible, hull=True).run(limits)
-    if outcome.point is not None:
-        error = error_down(lattice.problem, outcome.point)
-        if error < best.error:
-            best.x, best.error = outcome.point, error
+    searched = LocalSearch().run(lattice.problem, lattice.feasible, limits)
+    for point in (outcome.point, searched.point):
+        error = np.inf if point is None else error_down(lattice.problem, point)
+        if point is not None and error < best.error:
+            best.x, best.error = point, error
     return Outcome(status, best.x, outcome.certificate)
 
 
