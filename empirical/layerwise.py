@@ -21,12 +21,20 @@ from pvq.errors import PvqError
 from pvq.progress import Progress
 from pvq.solvers.solver import Limits
 
-__all__ = ["METHODS", "BoundsRun", "run_bounds"]
+__all__ = ["EFFORTS", "METHODS", "BoundsRun", "run_bounds"]
 
-METHODS: Mapping[Camp, Methods] = {
-    "quantize": Methods("hull", ("nearest", "gptq", "coordinate-descent")),
-    "prune": Methods("perspective", ("magnitude", "obs", "swap")),
+# By what is spent on a row: seconds, or up to a minute where a layer has 576 inputs.
+EFFORTS: Mapping[str, Mapping[Camp, Methods]] = {
+    "standard": {
+        "quantize": Methods("hull", ("nearest", "gptq", "beam")),
+        "prune": Methods("perspective", ("magnitude", "obs", "swap")),
+    },
+    "thorough": {
+        "quantize": Methods("hull-cuts", ("nearest", "gptq", "beam", "local-search")),
+        "prune": Methods("block-perspective", ("magnitude", "obs", "swap")),
+    },
 }
+METHODS = EFFORTS["standard"]
 
 
 @dataclass(frozen=True)

@@ -99,14 +99,14 @@ class Task:
 def code_digest() -> str:
     """Return a hash of everything that decides a result: theory, solvers, what they stand on, and this file.
 
-    A result is taken from the store only if the code that would make it anew is the same; that of NumPy and
-    SciPy counts by their versions.
+    A result is taken from the store only if the code that would make it anew is the same; that of NumPy,
+    SciPy and Numba counts by their versions.
     """
     here, package = Path(__file__).resolve(), Path(pvq.__file__).resolve().parent
     folders = (package / "theory", package / "solvers")
     files = [here, *(Path(inspect.getfile(module)) for module in (arrays, registry))]
     files += [file for folder in folders for file in sorted(folder.rglob("*.py"))]
-    digest = hashlib.sha256(repr(versions(("numpy", "scipy"))).encode())
+    digest = hashlib.sha256(repr(versions(("numba", "numpy", "scipy"))).encode())
     for file in files:
         digest.update(f"{file.parent.name}/{file.name}|".encode() + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -39,6 +39,7 @@ def command(
     seed: Annotated[int, NOT_NEGATIVE] = 0,
     output: Output | None = None,
     workers: Annotated[int, AT_LEAST_ONE] = 1,
+    effort: Literal["standard", "thorough"] = "standard",
     fresh: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
@@ -67,12 +68,14 @@ def command(
         Folder of the run; runs/MODEL if not given.
     workers
         Processes, each with one thread.
+    effort
+        thorough tightens the bounds by cuts and blocks and searches longer: up to a minute a row.
     fresh
         Compute everything anew instead of resuming.
     json
         Print rows as one JSON array on stdout.
     """
-    from pvq.empirical.layerwise import BoundsRun, run_bounds
+    from pvq.empirical.layerwise import EFFORTS, BoundsRun, run_bounds
     from pvq.figures.report import write_report
 
     folder = output or Path("runs") / model.replace(":", "-").replace("/", "-")
@@ -86,6 +89,7 @@ def command(
         workers=workers,
         out=folder,
         fresh=fresh,
+        methods=EFFORTS[effort],
     )
     with progress_bar("bounds") as progress:
         table = run_bounds(settings, progress=progress)

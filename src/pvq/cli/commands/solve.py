@@ -37,9 +37,11 @@ def command(
     problem
         An .npz file with the arrays `H` (n, n), positive semidefinite, and `w` (n,).
     set_
-        The feasible set: int[bits=4], levels[-1;0;1], sparse[k=8], sparse[density=0.25].
+        The feasible set: int[bits=4], int[bits=4,group=32], levels[-1;0;1], sparse[density=0.25],
+        n_of_m[n=2,m=4], joint[bits=4,budget=2.0] and others (see `pvq list sets`).
     method
-        Methods, by commas: nearest, gptq, coordinate-descent, hull, sdp; magnitude, obs, swap, perspective.
+        Methods, by commas: nearest, gptq, beam, local-search, hull, hull-cuts, exact; magnitude, obs, swap,
+        perspective, block-perspective, exact; joint-obc, joint-bound and others (see `pvq list solvers`).
     seconds
         Time limit per method.
     seed
