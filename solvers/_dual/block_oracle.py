@@ -57,7 +57,7 @@ def _invert_factor(L: F64, m: int) -> None:
 
 @njit(cache=True, error_model="numpy")
 def _scatter_inverse(L: F64, kept: I64, m: int, G: F64) -> None:
-    """Fill G at the kept places with L'L, where L[:m, :m] is the inverse of a Cholesky factor; 0 elsewhere."""
+    """Fill G at the kept places with L'L, where L[:m, :m] is an inverse Cholesky factor, elsewhere with 0."""
     G[:, :] = 0.0
     for a in range(m):
         for b in range(a + 1):

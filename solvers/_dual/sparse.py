@@ -59,14 +59,18 @@ class SparseDual:
         return np.array([self.feasible.low - w, self.feasible.high - w]) * prepared.root
 
     def _certificate(self, prepared: Prepared, d: F64, e: F64) -> SparseCertificate | BoxedSparseCertificate:
-        """Return the certificate; the diagonal gives up as much as a proof about H itself needs."""
+        """Return the certificate; the diagonal gives up as much as a proof about H itself needs.
+
+        Only in a box may it fall below zero; elsewhere a d below the margin gives up most of itself.
+        """
+        boxed = isinstance(self.feasible, BoxedSparseSet)
         full_d, full_e, square = np.zeros(self.problem.n), np.zeros(self.problem.n), prepared.root**2
         full_e[prepared.alive] = e
         for margin in [0.0, *(prepared.margin * 4.0**k for k in range(8))]:
-            full_d[prepared.alive] = (d - margin) * square
+            full_d[prepared.alive] = (d - margin if boxed else d * (d / (d + margin))) * square
             if proves_psd(self.problem.H, full_d, CLAIM_SLACK):
                 break
-        if isinstance(self.feasible, BoxedSparseSet):
+        if boxed:
             return BoxedSparseCertificate(self.problem.digest, full_d, full_e)
         kind = NOfMCertificate if isinstance(self.feasible, NOfMSet) else SparseCertificate
         return kind(self.problem.digest, full_d, full_e)
