@@ -5,15 +5,7 @@ With R = A - diag(d) and the least branch costs m_i of each weight, the bound
     phi(g, d, t) = -g'R^-1 g + sum_i m_i(g, d, t) - t budget
 
 is concave on R > 0, t >= 0. The path maximises phi with m smoothed (`joint_branches`), plus
-mu (logdet R + log t). With P = R^-1, e = P g, E = diag(e), the negative Hessian is
-
-    [ 2 P + W       2 P E + WF1        W f2           ]      W, F1, f2: curvature of the branches in g, and
-    [ 2 E P + ...   2 E P E + mu P o P + ...          ]      regression of those in d and t on it;
-    [ ...                                             ]      C: what the regression leaves
-
-and eliminating g leaves, without any cancellation (Q = (W^-1 + R/2)^-1, v = [e - f1, -f2]),
-
-    S = [mu P o P, 0; 0, mu / t^2] + C + v'Qv.
+mu (logdet R + log t); its Newton equations are those of `joint_system`.
 """
 
 from __future__ import annotations
@@ -27,7 +19,8 @@ import numpy as np
 from pvq.arrays import F64
 from pvq.solvers.outcome import Status
 
-from .joint_branches import Branches, Curvature, Smoothed, curvature, smoothed
+from .joint_branches import Branches, Smoothed, curvature, smoothed
+from .joint_system import System, factored
 from .linalg import cholesky, diagonal_operator, inverse, largest_eigenvalue, solve_factored
 
 __all__ = ["JointPath", "Priced"]
@@ -182,11 +175,11 @@ class JointPath:
         inner = cholesky(np.diag(1.0 / bend.g) + 0.5 * R)
         if inner is None:
             return None
-        system = _System(R, inverse(inner), bend, point.e)
+        system = System(R, inverse(inner), bend, point.e)
         S = system.schur()
         S[:n, :n] += mu * P * P
         S[n, n] += mu / point.x[-1] ** 2
-        factor = _factor(S)
+        factor = factored(S)
         if factor is None:
             return None
         gradient, drift = self._gradient(np.diagonal(P))
@@ -268,45 +261,3 @@ class JointPath:
                     return True
             length *= 0.6
         return False
-
-
-@dataclass(frozen=True, eq=False)
-class _System:
-    """The Newton equations with g eliminated: R, Q = (W^-1 + R/2)^-1, the branches' curvature and e."""
-
-    R: F64
-    Q: F64
-    bend: Curvature
-    e: F64
-
-    def schur(self) -> F64:
-        """Return C + v'Qv, of order n + 1."""
-        n, (on_d, on_t), (dd, dt, tt) = len(self.e), self.bend.on_g, self.bend.rest
-        f = self.e - on_d
-        S = np.empty((n + 1, n + 1), order="F")
-        S[:n, :n] = f[:, None] * self.Q * f
-        Qt = self.Q @ on_t
-        S[n, :n] = S[:n, n] = dt - f * Qt
-        S[n, n] = float(tt.sum() + on_t @ Qt)
-        S[np.arange(n), np.arange(n)] += dd
-        return S
-
-    def solve(self, factor: F64, rhs: F64) -> F64:
-        """Return the solution for a right-hand side (g, d, t)."""
-        n, W, (on_d, on_t) = len(self.e), self.bend.g, self.bend.on_g
-        g, d, t = rhs[:n], rhs[n:-1], float(rhs[-1])
-        Qg = self.Q @ (g / W)
-        reduced = np.concatenate([d - on_d * g - (self.e - on_d) * Qg, [t - float(on_t @ (g - Qg))]])
-        y = solve_factored(factor, reduced)
-        left = g / W - on_d * y[:n] - on_t * y[n]
-        move = 0.5 * (self.R @ (self.Q @ left)) - (self.Q @ (self.e * y[:n])) / W
-        return np.concatenate([move, y])
-
-
-def _factor(S: F64) -> F64 | None:
-    """Return the Cholesky factor of S, with a ridge where rounding asks for one."""
-    for ridge in (0.0, 1e-14, 1e-12, 1e-10):
-        factor = cholesky(S + np.diag(ridge * np.diagonal(S)))
-        if factor is not None:
-            return factor
-    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,4 +63,5 @@ def test_other_types_of_numbers_prove_nothing() -> None:
         assert replace(proof, d=proof.d.view(kind)).bound(problem, feasible) == -np.inf
         assert replace(proof, d=proof.d.view(kind), u=0.0 * proof.u).bound(problem, feasible) == -np.inf
         assert replace(proof, u=proof.u.view(kind)).bound(problem, feasible) == -np.inf
-    assert not proves_psd(problem.H, proof.d.view(np.int64))
+    integers: Any = proof.d.view(np.int64)
+    assert not proves_psd(problem.H, integers)
