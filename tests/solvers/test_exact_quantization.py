@@ -267,6 +267,22 @@ def test_thresholds_cover_the_rounding_of_complete_decisions(condition: float, r
         assert cost < thresholds.at(exact * (1 + 1e-12) + 1e-300)
 
 
+def test_thresholds_cover_levels_that_are_almost_a_grid() -> None:
+    """Distances that differ by 1e-10 are searched as equal ones; the error of that is in the threshold."""
+    problem = catalogue_problem("condition-1e2", 6)
+    feasible = FiniteSet(Codebook(np.array([-1.0, 0.0, 1.0 + 4e-10, 2.0])))
+    lattice = Lattice.of(problem, feasible)
+    assert lattice.uniform
+    thresholds = Thresholds.of(lattice, lattice.geometry.factor("v-blast"))
+    for seed in range(40):
+        index = np.random.default_rng(seed).integers(0, 4, 6)
+        change = lattice.levels[index] - lattice.centre
+        cost = float(change @ (lattice.geometry.A @ change))
+        exact = error_down(problem, lattice.point(index))
+        assert cost < thresholds.at(exact)
+        assert thresholds.below(cost) <= exact
+
+
 def test_shares_that_are_not_proved_are_not_used() -> None:
     problem, feasible = _row(0, 1e3)
     lattice = Lattice.of(problem, feasible)
