@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import blas
+from scipy.linalg import blas, lapack
 
 from pvq.arrays import F64
 from pvq.solvers.outcome import Status
@@ -32,6 +32,7 @@ from .weightwise import SHARED, Eliminated, Weightwise
 __all__ = ["Perspective", "Relaxed", "kept_cost"]
 
 MOST_STEPS = 60
+DIRECT = 150  # order up to which all eigenvalues cost less than a Lanczos process
 TOWARDS_BOUNDARY = 0.95
 BOXED_START = 3e-2
 
@@ -146,7 +147,9 @@ class Perspective:
         big[np.arange(n), np.arange(n)] = -y.each[1]
         big[:n, n] = big[n, :n] = y.each[0]
         big[n, n] = y.tau
-        return Blocks(big, *self.weights.apply(np.insert(y.each, 2, self.groups.spread(y.t), axis=0)))
+        each = np.empty((self.weights.variables, n))
+        each[:2], each[2], each[3:] = y.each[:2], self.groups.spread(y.t), y.each[2:]
+        return Blocks(big, *self.weights.apply(each))
 
     def _gradient(self, X: Blocks) -> tuple[F64, F64, float]:
         """Return objective + adjoint of the constraints at X, 0 at a feasible X: (m, n), (G,) and tau's."""
@@ -220,7 +223,7 @@ class Perspective:
             (self.primal_factor, self.primal, move[1]),
             (self.factor, self.slack, move[2]),
         ):
-            top = largest_eigenvalue(_congruence(factor, change.big), len(factor), rng)
+            top = _largest_loss(factor, change.big, rng)
             steps.append(min(1.0, 1.0 / top if top > 0 else 1.0, longest_step(values, change)))
         return np.array(steps)
 
@@ -262,6 +265,15 @@ def kept_cost(d: F64, g: F64, box: F64 | None) -> F64:
     inner = np.clip(-g / np.where(d > 0, d, 1.0), low, high)
     values = [d * v * v + 2.0 * g * v for v in (low, high, inner)]
     return np.minimum(np.minimum(values[0], values[1]), values[2])
+
+
+def _largest_loss(L: F64, change: F64, rng: np.random.Generator) -> float:
+    """Return the largest eigenvalue of -L^-1 change L^-T, from above where it is estimated."""
+    n = len(L)
+    if n > DIRECT:
+        return largest_eigenvalue(_congruence(L, change), n, rng)
+    product = lapack.dsygst(-change, L, itype=1, lower=1)[0]
+    return float(lapack.dsyevr(product, compute_v=0, range="I", il=n, iu=n, lower=1)[0][0])
 
 
 def _congruence(L: F64, change: F64) -> Callable[[F64], F64]:
