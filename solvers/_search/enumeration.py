@@ -78,7 +78,7 @@ class Enumeration:
                 break
         if best is None or not np.isfinite(best[0]):
             return None
-        remaining = remaining_of(lattice.geometry.A[np.ix_(order, order)])
+        remaining = remaining_of(lattice.geometry.A[np.ix_(order, order)], lattice.outside[order])
         return Enumeration(lattice, best[2], best[1], best[3], remaining, proved_shares(best[3], remaining))
 
     @cached_property

@@ -72,10 +72,10 @@ class Lattice:
         """Mean distance of the levels at the largest scale, in weight units."""
         return self.step * (float(self.feasible.scales.max()) if self.feasible.scales is not None else 1.0)
 
-    def index(self, x: F64) -> I64:
-        """Return the numbers of the levels nearest to the live entries of x, (m,) of (n,)."""
-        units = (x[self.geometry.live] / self.scales - self.feasible.levels[0]) / self.step
-        return np.asarray(np.searchsorted(0.5 * (self.levels[1:] + self.levels[:-1]), units))
+    @property
+    def outside(self) -> F64:
+        """Distance of each weight to the range of the levels, (m,)."""
+        return np.abs(self.centre - np.clip(self.centre, self.levels[0], self.levels[-1]))
 
     def point(self, index: I64) -> F64:
         """Return the weights, (n,), whose live inputs have the given levels; dead ones are rounded."""

@@ -288,7 +288,7 @@ def test_shares_that_are_not_proved_are_not_used() -> None:
     lattice = Lattice.of(problem, feasible)
     factor = lattice.geometry.factor("v-blast")
     thresholds = Thresholds.of(lattice, factor)
-    remaining = remaining_of(lattice.geometry.A[np.ix_(factor.order, factor.order)])
+    remaining = remaining_of(lattice.geometry.A[np.ix_(factor.order, factor.order)], lattice.outside)
     np.testing.assert_array_equal(proved_shares(thresholds, remaining), remaining.shares)
     larger = replace(remaining, shares=1.2 * remaining.shares)
     assert not proved_shares(thresholds, larger)[1:].any()
@@ -298,7 +298,8 @@ def test_shares_bound_what_positions_left_add() -> None:
     """Against every completion: sum_j d_j dist(c_j)^2 is at most the least cost of the positions left."""
     problem = catalogue_problem("conv", 9)
     A = Geometry.of(problem.gram).A
-    remaining, rng = remaining_of(A), np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    remaining = remaining_of(A, rng.uniform(0, 2, 9))
     levels = np.arange(3.0)
     grid = np.stack(np.meshgrid(*[levels] * 4, indexing="ij"), -1).reshape(-1, 4)
     for _ in range(50):
