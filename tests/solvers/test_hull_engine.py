@@ -46,7 +46,8 @@ def _optimum(problem: LayerProblem, feasible: FiniteSet) -> float:
 @pytest.mark.parametrize("device", ["cpu", "torch-cpu"])
 def test_dense_kernels_are_those_of_numpy(device: str) -> None:
     rng, dense, H = np.random.default_rng(1), dense_on(device), _matrix(7)
-    D, places = 0.2 / np.diagonal(np.linalg.inv(H)), np.array([0, 1, 1, 2, 3, 4, 5, 6, 6])
+    D: F64 = np.asarray(0.2 / np.diagonal(np.linalg.inv(H)), dtype=np.float64)
+    places = np.array([0, 1, 1, 2, 3, 4, 5, 6, 6])
     L = dense.factor(dense.load(H), D)
     M = H - np.diag(D)
     Z = np.linalg.inv(M)
@@ -182,7 +183,7 @@ def test_unknown_devices_are_refused() -> None:
 def test_scales_and_uneven_levels_are_bounded(name: str, method: str) -> None:
     """A scale per weight, levels at any distance: below the optimum by enumeration, at every time limit."""
     problem = catalogue_problem(name, 5)
-    scales = 10.0 ** np.random.default_rng(0).uniform(-1.5, 0.5, 5)
+    scales = np.asarray(10.0 ** np.random.default_rng(0).uniform(-1.5, 0.5, 5), dtype=np.float64)
     feasible = FiniteSet(Codebook(np.array([-1.0, 0.1, 0.2, 1.5])), scales)
     optimum = _optimum(problem, feasible)
     for limits in (Limits(), Limits(seconds=0.0)):
@@ -197,7 +198,7 @@ def test_scales_and_uneven_levels_are_bounded(name: str, method: str) -> None:
 def test_a_scale_is_a_unit_of_the_levels(method: str) -> None:
     """Scales in the set and scales in the weights' units are the same problem."""
     problem, rng = catalogue_problem("conv", 18), np.random.default_rng(3)
-    scales, book = 2.0 ** rng.integers(-3, 3, 18), Codebook(np.array([-2.0, -1.0, 0.0, 1.5]))
+    scales, book = np.ldexp(1.0, rng.integers(-3, 3, 18)), Codebook(np.array([-2.0, -1.0, 0.0, 1.5]))
     scaled = LayerProblem(problem.H / np.outer(scales, scales), problem.w * scales)
     one = solve(problem, FiniteSet(book), method).error_lower
     assert solve(scaled, FiniteSet(book, scales), method).error_lower == pytest.approx(one, rel=1e-3)
