@@ -90,15 +90,15 @@ class _Proved:
     """
 
     def __init__(self) -> None:
-        self._of: weakref.ref[F64] | None = None
-        self._key: tuple[bytes, float] | None = None
+        self._last: tuple[weakref.ref[F64], tuple[bytes, float]] | None = None  # one name: threads see both
 
     def is_about(self, H: F64, key: tuple[bytes, float]) -> bool:
-        return self._of is not None and self._of() is H and self._key == key and not H.flags.writeable
+        last = self._last
+        return last is not None and last[0]() is H and last[1] == key and not H.flags.writeable
 
     def note(self, H: F64, key: tuple[bytes, float]) -> None:
         if not H.flags.writeable and H.base is None:
-            self._of, self._key = weakref.ref(H), key
+            self._last = weakref.ref(H), key
 
 
 _PROVED = _Proved()

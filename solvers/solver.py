@@ -20,6 +20,7 @@ from .problem import LayerProblem, problems_of_layer
 
 __all__ = ["SOLVERS", "Limits", "Result", "RowsSolver", "Solver", "solve", "solve_layer"]
 
+MEET = 1e-8  # relative distance of proved bounds at which a point is called optimal
 CLAIM_SLACK = 2.0  # claims allow for twice the rounding errors, so that another BLAS re-proves them
 
 
@@ -30,7 +31,7 @@ class Limits:
     Parameters
     ----------
     seconds : wall-clock seconds for one solve, no limit if None
-    tolerance : relative gap of the relaxation at which a dual method stops
+    tolerance : at which a dual method stops: what it expects the bound still to gain, relative to the bound
     seed : of everything that draws
     """
 
@@ -218,7 +219,7 @@ def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, nam
     both = at_most is not None and achieved is not None
     return Result(
         method=name,
-        status=Status.OPTIMAL if _meets(lower, upper) else outcome.status,
+        status=_status(outcome.status, lower, upper, problem.signal_upper),
         error_lower=lower,
         error_upper=upper,
         snr_at_most_db=at_most,
@@ -242,6 +243,13 @@ def _point(feasible: FeasibleSet, outcome: Outcome, name: str) -> F64 | None:
     return point
 
 
-def _meets(lower: float | None, upper: float | None) -> bool:
-    """Return whether the bounds leave no more than a relative 1e-9; 0 is a bound of every error."""
-    return upper is not None and upper <= (lower or 0.0) * (1.0 + 1e-9)
+def _status(said: Status, lower: float | None, upper: float | None, signal: float) -> Status:
+    """Return OPTIMAL where the proved bounds meet, 0 being a bound of every error.
+
+    An error's upper bound covers its rounding, which reaches a relative 1e-9 where H is ill-conditioned. A
+    method's own word counts only for points without an error above rounding.
+    """
+    if upper is not None and upper <= (lower or 0.0) * (1.0 + MEET):
+        return Status.OPTIMAL
+    exact = upper is not None and upper <= 1e-12 * signal
+    return Status.STALLED if said is Status.OPTIMAL and not exact else said

@@ -47,7 +47,8 @@ def split(gram: Gram, W: F64, supports: Sequence[Supports], expired: Callable[[]
     live = Supports(supports[0].group[prepared.alive], supports[0].keep)
     values, Q = np.linalg.eigh(prepared.A)
     w = W[:, prepared.alive] * prepared.root
-    size = np.maximum(np.abs(w).max(axis=1, initial=0.0, keepdims=True), np.finfo(float).tiny)
+    size = np.abs(w).max(axis=1, initial=0.0, keepdims=True)
+    size = np.where(size > 0, size, 1.0)
     w, unit = w / size, prepared.root / size
     low, high = (
         np.array(ends)[:, None] * unit for ends in zip(*((s.low, s.high) for s in supports), strict=True)
