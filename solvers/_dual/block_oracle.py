@@ -85,7 +85,7 @@ def _least(D: F64, u: F64, w: F64, kept: I64, m: int, G: F64, v: F64) -> float:
         for b in range(m):
             v[kept[a]] -= G[kept[a], kept[b]] * side[kept[b]]
         cost += v[kept[a]] * side[kept[a]]
-    return cost
+    return float(cost)
 
 
 @njit(cache=True, error_model="numpy")
