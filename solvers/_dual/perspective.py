@@ -33,7 +33,7 @@ __all__ = ["Perspective", "Relaxed", "kept_cost"]
 
 MOST_STEPS = 60
 DIRECT = 150  # order up to which all eigenvalues cost less than a Lanczos process
-TOWARDS_BOUNDARY = 0.95
+TOWARDS_BOUNDARY = 0.9
 BOXED_START = 3e-2
 
 
