@@ -10,11 +10,13 @@ import numpy as np
 
 from pvq.arrays import F64, as_f64
 
+from .exact_error import error_up
 from .gram import Gram, digest_of
 from .rounding import TINY, gamma
 
 __all__ = ["LayerProblem", "problems_of_layer"]
 
+MOST_EXACT = 1024  # weights of an error in integers: a second
 LARGEST_WEIGHT, SMALLEST_WEIGHT = 1e75, 1e-75
 
 
@@ -96,9 +98,12 @@ class LayerProblem:
     def error_upper(self, x: F64) -> float:
         """Return a number that the exact error of x cannot exceed; inf if it overflows.
 
-        The computed value errs by at most gamma(2n + 4) |x - w|' |H| |x - w|; twice that is added.
+        The computed value errs by at most gamma(2n + 4) |x - w|' |H| |x - w|; twice that is added. An error
+        that rounding may have made altogether is computed in integers: it may be 0.
         """
-        return self._enclosure(self._change(x))[1]
+        lower, upper = self._enclosure(self._change(x))
+        vague = lower == 0.0 < upper < math.inf and self.n <= MOST_EXACT
+        return error_up(self, x) if vague else upper
 
     def _change(self, x: F64) -> F64:
         point = np.asarray(x, dtype=np.float64)

@@ -219,7 +219,7 @@ def _checked(problem: LayerProblem, feasible: FeasibleSet, outcome: Outcome, nam
     both = at_most is not None and achieved is not None
     return Result(
         method=name,
-        status=_status(outcome.status, lower, upper, problem.signal_upper),
+        status=_status(outcome.status, lower, upper),
         error_lower=lower,
         error_upper=upper,
         snr_at_most_db=at_most,
@@ -243,13 +243,11 @@ def _point(feasible: FeasibleSet, outcome: Outcome, name: str) -> F64 | None:
     return point
 
 
-def _status(said: Status, lower: float | None, upper: float | None, signal: float) -> Status:
-    """Return OPTIMAL where the proved bounds meet, 0 being a bound of every error.
+def _status(said: Status, lower: float | None, upper: float | None) -> Status:
+    """Return OPTIMAL where the proved bounds meet, 0 being a bound of every error, and only there.
 
-    An error's upper bound covers its rounding, which reaches a relative 1e-9 where H is ill-conditioned. A
-    method's own word counts only for points without an error above rounding.
+    An error's upper bound covers its rounding, which reaches a relative 1e-9 where H is ill-conditioned.
     """
     if upper is not None and upper <= (lower or 0.0) * (1.0 + MEET):
         return Status.OPTIMAL
-    exact = upper is not None and upper <= 1e-12 * signal
-    return Status.STALLED if said is Status.OPTIMAL and not exact else said
+    return Status.STALLED if said is Status.OPTIMAL else said

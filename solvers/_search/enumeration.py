@@ -10,10 +10,10 @@ import numpy as np
 
 from pvq.arrays import F64, I64
 from pvq.solvers.certificates.enumeration import EnumerationCertificate
+from pvq.solvers.exact_error import error_down
 
 from .geometry import RIDGES, Factor
 from .lattice import Lattice
-from .pricing import error_down
 from .remaining import Remaining, remaining_of
 from .thresholds import Thresholds, proved_shares
 from .tree_kernels import DONE, FOUND, search

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.solvers._dual.finite import FiniteDual
+from pvq.solvers.exact_error import error_down
 from pvq.solvers.feasible import FiniteSet
 from pvq.solvers.methods.local_search import LocalSearch
 from pvq.solvers.outcome import Certificate, Outcome, Status
@@ -17,7 +18,6 @@ from pvq.solvers.solver import CLAIM_SLACK, Limits
 from .beam import best_of_beams
 from .enumeration import CLAIM, Enumeration, Incumbent
 from .lattice import Lattice
-from .pricing import error_down
 
 __all__ = ["MOST_NODES", "exact_finite"]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pvq.arrays import F64, I64
+from pvq.solvers.exact_error import error_down
 from pvq.solvers.feasible import FiniteSet
 from pvq.solvers.problem import LayerProblem
 
 from .geometry import Factor
 from .lattice import Lattice
-from .pricing import error_down
 from .remaining import Remaining
 from .replay_kernels import replay
 from .thresholds import Thresholds, proved_shares

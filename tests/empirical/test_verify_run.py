@@ -133,7 +133,7 @@ def _raise_bound(row: Row) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("verdict", "quantize (proved)"), ("certified", False), ("quant_snr_achieved_db", 99.0), ("rows", 2),
+        ("verdict", "prune (proved)"), ("certified", False), ("quant_snr_achieved_db", 99.0), ("rows", 2),
         ("prune_snr_at_most_db", None), ("prune_magnitude_snr_db", 0.0), ("layer", "first"), ("bits", 4),
         ("quant_set", "int[bits=3,scale=1.0]"), ("n", 7), ("seconds", 0.0), ("quant_method", "gptq 9"),
     ],

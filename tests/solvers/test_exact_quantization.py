@@ -15,12 +15,12 @@ from pvq.arrays import F64
 from pvq.solvers._search.enumeration import Enumeration, Incumbent
 from pvq.solvers._search.geometry import Factor, Geometry
 from pvq.solvers._search.lattice import Lattice
-from pvq.solvers._search.pricing import error_down
 from pvq.solvers._search.remaining import remaining_of
 from pvq.solvers._search.thresholds import Thresholds, proved_shares
 from pvq.solvers.catalogue import CATALOGUE, brute_force, catalogue_problem, power_law
 from pvq.solvers.certificate_files import Claim, load_claims, save_claims
 from pvq.solvers.certificates.enumeration import EnumerationCertificate
+from pvq.solvers.exact_error import error_down
 from pvq.solvers.feasible import FiniteSet, SparseSet, fit_set
 from pvq.solvers.outcome import Status
 from pvq.solvers.problem import LayerProblem

@@ -24,6 +24,9 @@ SPECS = {
     "int": ["int[bits=4]", "int[bits=2,grid=symmetric]", "int[3,scale=0.5]", "int[bits=3,scale=absmax]"],
     "levels": ["levels[-1;0;1]", "levels[0.25]"],
     "sparse": ["sparse[k=3]", "sparse[density=0.25]"],
+    "boxed-sparse": ["boxed-sparse[density=0.5]"],
+    "n_of_m": ["n_of_m[n=2,m=4]"],
+    "joint": ["joint[bits=3,density=0.5]"],
 }
 
 
@@ -34,7 +37,7 @@ def test_every_registered_set_is_tried_here() -> None:
 @pytest.mark.parametrize("spec", [spec for specs in SPECS.values() for spec in specs])
 def test_nearest_lies_in_the_set_and_is_a_projection(spec: str) -> None:
     assert isinstance(SETS.build(spec), SetSpec)
-    feasible = fit_set(spec, W)
+    feasible = fit_set(spec, W[0] if spec.startswith("boxed") else W)  # a box is a row's own
     assert isinstance(feasible, FeasibleSet)
     for w in (*W, np.zeros(10), 1e6 * W[0]):
         x = feasible.nearest(w)
