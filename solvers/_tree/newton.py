@@ -19,6 +19,7 @@ from pvq.solvers._kernels.jit import kernel
 
 from .branches import Branches, Region
 from .lapack import factor, invert, solve
+from .vectors import add_multiple, add_product, dot
 
 __all__ = ["Direction", "branching_gains", "direction", "empty_direction"]
 
@@ -72,9 +73,12 @@ def direction(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -
     if not definite:
         return empty_direction(len(d), len(region.quota))
     F = _bordered(region, system, Q, S, e)
-    t = _small_solve(F.border, F.right.reshape(1, len(F.right)))[0]
-    step_d, step_u = F.d[0] - t @ F.d[1:], F.u[0] - t @ F.u[1:]
-    gain = np.sum(system.gu * step_u) + np.sum(system.gd * step_d) + np.sum(system.gt * t)
+    t = _small_solve(F.border, F.right.copy().reshape(1, len(F.right)))[0].copy()
+    step_d, step_u = F.d[0].copy(), F.u[0].copy()
+    for g in range(len(t)):
+        add_multiple(step_d, -t[g], F.d[1 + g])
+        add_multiple(step_u, -t[g], F.u[1 + g])
+    gain = dot(system.gu, step_u) + dot(system.gd, step_d) + dot(system.gt, t)
     return Direction(step_d, step_u, t, gain)
 
 
@@ -93,9 +97,10 @@ def branching_gains(
     if not definite:
         return False
     F = _bordered(region, system, Q, S, e)
-    qu, qd = -2.0 * (region.w + at.v), region.w**2 - at.v**2
+    qu, qd = np.empty(m), np.empty(m)
     Y, price = np.empty((m, m)), np.empty((m, groups))
     for i in range(m):
+        qu[i], qd[i] = -2.0 * (region.w[i] + at.v[i]), region.w[i] ** 2 - at.v[i] ** 2
         for j in range(m):
             Y[i, j] = system.cross[j] * Q[i, j] * system.inverse[i] * qu[i]
         Y[i, i] += qd[i] - (e[i] + system.cross[i]) * qu[i]
@@ -107,7 +112,7 @@ def branching_gains(
     through = _small_solve(F.border, price)
     for i in range(m):
         own = system.inverse[i] - system.inverse[i] * Q[i, i] * system.inverse[i]
-        v = qu[i] * qu[i] * own + np.sum(Y[i] * Z[i]) + np.sum(price[i] * through[i])
+        v = qu[i] * qu[i] * own + dot(Y[i], Z[i]) + dot(price[i], through[i])
         second = max(at.mixing[i] - at.mixing[i] * at.mixing[i] * v, 1e-300)
         when_kept[i] = at.s[i] * at.s[i] / (2.0 * second)
         when_removed[i] = at.k[i] * at.k[i] / (2.0 * second)
@@ -118,8 +123,10 @@ def branching_gains(
 def _eliminated(region: Region, system: _System, P: F64, d: F64, mu: float) -> tuple[F64, F64, bool]:
     """Return Q and the factor of S, and whether both exist."""
     m = len(d)
-    Q, S = 0.5 * region.H, np.empty((m, m))
+    Q, S = np.empty((m, m)), np.empty((m, m))
     for i in range(m):
+        for j in range(i + 1):
+            Q[i, j] = 0.5 * region.H[i, j]
         Q[i, i] += system.inverse[i] - 0.5 * d[i]
     if not factor(Q):
         return Q, S, False
@@ -139,7 +146,7 @@ def _system(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> 
     out = _System(
         np.empty(m),
         np.empty(m),
-        region.quota.astype(np.float64),
+        np.empty(groups),
         np.empty(m),
         np.empty(m),
         np.zeros(groups),
@@ -147,6 +154,8 @@ def _system(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> 
         np.empty(m),
         np.empty(m),
     )
+    for g in range(groups):
+        out.gt[g] = region.quota[g]
     for i in range(m):
         s, k, v, w, sigma, c = at.s[i], at.k[i], at.v[i], region.w[i], at.mixing[i], at.curvature[i]
         qu, qd = -2.0 * (w + v), w * w - v * v
@@ -167,15 +176,23 @@ def _bordered(region: Region, system: _System, Q: F64, S: F64, e: F64) -> _Facto
     """Solve for the gradient and for each group's column, and return the system that is left for t."""
     m, groups = len(e), len(region.quota)
     U, D = np.zeros((groups + 1, m)), np.zeros((groups + 1, m))
-    U[0], D[0] = system.gu, system.gd
     for i in range(m):
+        U[0, i], D[0, i] = system.gu[i], system.gd[i]
         if region.undecided[i]:
             U[1 + region.group[i], i], D[1 + region.group[i], i] = system.tu[i], system.td[i]
-    rest = U - (U * system.inverse) @ Q
-    D -= e * U + system.cross * rest
+    rest, lifted = U.copy(), np.empty((groups + 1, m))
+    _scale(U, system.inverse, lifted)
+    add_product(rest, -1.0, lifted, Q)
+    for r in range(groups + 1):
+        for i in range(m):
+            D[r, i] -= e[i] * U[r, i] + system.cross[i] * rest[r, i]
     solve(S, D)
-    lifted = D * system.cross
-    U = rest * system.inverse - e * D - (lifted - (lifted @ Q) * system.inverse)
+    _scale(D, system.cross, lifted)
+    through = np.zeros((groups + 1, m))
+    add_product(through, 1.0, lifted, Q)
+    for r in range(groups + 1):
+        for i in range(m):
+            U[r, i] = (rest[r, i] + through[r, i]) * system.inverse[i] - e[i] * D[r, i] - lifted[r, i]
     border, right = np.zeros((groups, groups)), system.gt.copy()
     for g in range(groups):
         border[g, g] = max(system.tt[g], 1e-300)
@@ -189,14 +206,23 @@ def _bordered(region: Region, system: _System, Q: F64, S: F64, e: F64) -> _Facto
 
 
 @kernel
+def _scale(A: F64, factors: F64, out: F64) -> None:
+    """Write A with its columns times factors."""
+    for r in range(A.shape[0]):
+        for i in range(A.shape[1]):
+            out[r, i] = A[r, i] * factors[i]
+
+
+@kernel
 def _small_solve(A: F64, B: F64) -> F64:
     """Return B inv(A), nan where A has none."""
-    if len(A) == 1:
-        return B / A[0, 0]
-    X, M = B.copy(), 0.5 * (A + A.T)
+    X, M = B.copy(), np.empty(A.shape)
     for i in range(len(A)):
-        M[i, i] *= 1.0 + 1e-12
-    if not factor(M):
-        return np.full(B.shape, np.nan)
-    solve(M, X)
+        for j in range(len(A)):
+            M[i, j] = 0.5 * (A[i, j] + A[j, i])
+        M[i, i] *= 1.0 + 1e-14
+    if factor(M):
+        solve(M, X)
+    else:
+        X[:, :] = np.nan
     return X

@@ -17,6 +17,7 @@ from pvq.solvers._kernels.jit import kernel
 from .branches import Branches, Region, new_branches, smooth
 from .lapack import factor, invert, invert_lower, solve
 from .newton import Direction, branching_gains, direction
+from .vectors import add_multiple, copy_matrix, copy_vector, dot
 
 __all__ = [
     "CLOSED",
@@ -28,6 +29,8 @@ __all__ = [
     "branching_scores",
     "confirm_best",
     "evaluate",
+    "factor_less",
+    "log_determinant",
     "relax",
 ]
 
@@ -81,8 +84,10 @@ def evaluate(region: Region, d: F64, e: F64, delta: F64, low: F64, high: F64) ->
     Fills delta, the cost of removing each weight rather than keeping it, and per group the last delta that is
     chosen and the first that is not.
     """
-    h = region.H @ e
-    total = np.sum(e * h)
+    h = np.zeros(len(d))
+    for i in range(len(d)):
+        add_multiple(h, e[i], region.H[i])
+    total = dot(e, h)
     for i in range(len(d)):
         z = -h[i] / d[i]
         if region.low[i] > -np.inf:
@@ -91,18 +96,24 @@ def evaluate(region: Region, d: F64, e: F64, delta: F64, low: F64, high: F64) ->
         a = -region.w[i] - e[i]
         delta[i] = d[i] * a * a + 2.0 * h[i] * a - kept if region.undecided[i] else np.inf
         total += kept
-    low[:], high[:] = np.inf, np.inf
-    count = np.zeros(len(low), np.int64)
-    for i in np.argsort(delta):
-        g = region.group[i]
-        if not region.undecided[i]:
-            continue
-        count[g] += 1
-        if count[g] <= region.quota[g]:
-            total += delta[i]
-            low[g] = delta[i]
-        elif count[g] == region.quota[g] + 1:
-            high[g] = delta[i]
+    for g in range(len(low)):
+        total += _least(region, g, delta, low, high)
+    return total
+
+
+@kernel
+def _least(region: Region, g: int, delta: F64, low: F64, high: F64) -> float:
+    """Return the sum of the group's smallest delta, as many as it must remove; set the last and the one after."""
+    values, count, total = np.empty(len(delta)), 0, 0.0
+    for i in range(len(delta)):
+        if region.undecided[i] and region.group[i] == g:
+            values[count] = delta[i]
+            count += 1
+    values = np.sort(values[:count])
+    for j in range(region.quota[g]):
+        total += values[j]
+    low[g] = values[region.quota[g] - 1]
+    high[g] = values[region.quota[g]] if region.quota[g] < count else np.inf
     return total
 
 
@@ -125,8 +136,8 @@ def relax(region: Region, at: Iterate, trail: Trail, steps: int, undecided: bool
         invert_lower(P)
         mu = at.number[MU]
         value = smooth(region, at.d, at.u, at.t, mu, branches)
-        trail.share[:] = branches.s
-        value += mu * at.number[LOG_DET] - np.sum(at.u * e[0]) + np.sum(region.quota * at.t)
+        copy_vector(trail.share, branches.s)
+        value += mu * at.number[LOG_DET] - dot(at.u, e[0]) + dot(region.quota, at.t)
         step = direction(region, P, at.d, e[0], mu, branches)
         decrement = step.gain / mu
         if not decrement < np.inf:
@@ -176,7 +187,8 @@ def _may_stop(region: Region, at: Iterate, e: F64, undecided: bool) -> bool:
     number = at.number
     reach = (4.0 * len(at.d) + 1.0) * number[MU]
     if number[HAS_START] == 0.0 or reach >= 0.2 * (number[GAP] - number[BEST]):
-        at.start_d[:], at.start_e[:] = at.d, e
+        copy_vector(at.start_d, at.d)
+        copy_vector(at.start_e, e)
         number[HAS_START] = 1.0
     if undecided and number[BEST] + WORTH * reach < number[GAP]:
         return True
@@ -191,11 +203,12 @@ def _look(region: Region, at: Iterate, e: F64, trail: Trail) -> bool:
     """
     number, groups = at.number, len(region.quota)
     delta, low, high = np.empty(len(e)), np.empty(groups), np.empty(groups)
-    e32 = (e + region.ahead).astype(np.float32)
-    rounded = e32.astype(np.float64) - region.ahead
+    e32, d32 = np.empty(len(e), np.float32), np.empty(len(e), np.float32)
+    rounded, d = np.empty(len(e)), np.empty(len(e))
     for _ in range(8):
-        d32 = (at.d * (1.0 - number[SHRINK])).astype(np.float32)
-        d = d32.astype(np.float64)
+        for i in range(len(e)):
+            e32[i], d32[i] = e[i] + region.ahead[i], at.d[i] * (1.0 - number[SHRINK])
+            rounded[i], d[i] = np.float64(e32[i]) - region.ahead[i], np.float64(d32[i])
         bound = evaluate(region, d, rounded, delta, low, high)
         new = _count_new(region, trail, number[GAP], bound, delta, low, high)
         if (new == 0 and bound < number[GAP]) or _provable(region, d):
@@ -205,13 +218,15 @@ def _look(region: Region, at: Iterate, e: F64, trail: Trail) -> bool:
         return False
     if bound > number[BEST]:
         number[BEST] = bound
-        trail.d[0], trail.e[0] = d32, e32
+        copy_vector(trail.d[0], d32)
+        copy_vector(trail.e[0], e32)
     if bound >= number[GAP]:
         return True
     if new > 0 and number[USED] + 1 < len(trail.d):
         number[USED] += 1
         row = int(number[USED])
-        trail.d[row], trail.e[row] = d32, e32
+        copy_vector(trail.d[row], d32)
+        copy_vector(trail.e[row], e32)
         _record(region, trail, row, number[GAP], bound, delta, low, high)
     return False
 
@@ -251,10 +266,25 @@ def _record(
 @kernel
 def _provable(region: Region, d: F64) -> bool:
     """Return whether the leaf's own test of definiteness will pass."""
-    M = region.full.copy()
+    return factor_less(region.full, d, np.empty(region.full.shape))
+
+
+@kernel
+def factor_less(H: F64, d: F64, R: F64) -> bool:
+    """Factor H - diag(d), with d of the first weights only if it is shorter; return whether that exists."""
+    copy_matrix(R, H)
     for i in range(len(d)):
-        M[i, i] -= d[i]
-    return factor(M)
+        R[i, i] -= d[i]
+    return factor(R)
+
+
+@kernel
+def log_determinant(R: F64) -> float:
+    """Return log det of the matrix with factor R."""
+    total = 0.0
+    for i in range(len(R)):
+        total += 2.0 * np.log(R[i, i])
+    return total
 
 
 @kernel
@@ -284,7 +314,8 @@ def _search(
         if trial >= value + 0.1 * length * step.gain - 1e-13 * abs(value):
             gained = trial - value
             taken, best = length, trial
-            at.R[:], at.number[LOG_DET] = R, log_det
+            at.number[LOG_DET] = log_det
+            copy_matrix(at.R, R)
             if not (length >= 1.0 and decrement > 0.5 and length < longest and gained > 0.4 * step.gain):
                 break
             length = min(2.0 * length, longest)
@@ -293,9 +324,9 @@ def _search(
         else:
             length *= 0.5
     if taken > 0.0:
-        at.d[:] += taken * step.d
-        at.u[:] += taken * step.u
-        at.t[:] += taken * step.t
+        add_multiple(at.d, taken, step.d)
+        add_multiple(at.u, taken, step.u)
+        add_multiple(at.t, taken, step.t)
     return taken
 
 
@@ -305,19 +336,17 @@ def _trial(
 ) -> tuple[float, float]:
     """Return the barrier function at a step's length and log det R; -inf outside, inf where it is trusted."""
     m = len(at.d)
-    d, u, t = at.d + length * step.d, at.u + length * step.u, at.t + length * step.t
-    R[:] = region.H
-    for i in range(m):
-        R[i, i] -= d[i]
-    if not factor(R):
+    d, u, t = at.d.copy(), at.u.copy(), at.t.copy()
+    add_multiple(d, length, step.d)
+    add_multiple(u, length, step.u)
+    add_multiple(t, length, step.t)
+    if not factor_less(region.H, d, R):
         return -np.inf, 0.0
-    log_det = 0.0
-    for i in range(m):
-        log_det += 2.0 * np.log(R[i, i])
+    log_det = log_determinant(R)
     if trusted:
         return np.inf, log_det
     e = u.copy().reshape(1, m)
     solve(R, e)
     mu = at.number[MU]
     value = smooth(region, d, u, t, mu, branches)
-    return value + mu * log_det - np.sum(u * e[0]) + np.sum(region.quota * t), log_det
+    return value + mu * log_det - dot(u, e[0]) + dot(region.quota, t), log_det

@@ -7,39 +7,39 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
 
-from pvq.arrays import F64, I64, Bool
+from pvq.arrays import F64, Bool
 from pvq.solvers.certificates.tree import ANCHOR, CLOSE, KEEP, KINDS, PRICE, REMOVE, TreeCertificate
 from pvq.solvers.certificates.tree_leaf import KEPT, OPEN, REMOVED, Normal, complete
 from pvq.solvers.rounding import psd_shift
 from pvq.solvers.solver import CLAIM_SLACK
 
 from .branches import Region
-from .reduce import reduce_to_part
+from .reduce import Whole, active_of, reduce_to_part
 from .relax import (
     BEST,
     CLOSED,
-    GAP,
     HAS_START,
     ITERATIONS,
-    LOG_DET,
-    MU,
     RUNNING,
     SHRINK,
     STUCK,
     Iterate,
     Trail,
+    branching_scores,
+    confirm_best,
+    relax,
 )
-from .relax import branching_scores, confirm_best, evaluate, relax
+from .start import new_trail
+from .start import start as begin
 from .tree import Multipliers, Node, Start, TreeState
 
 __all__ = ["PruningSearch"]
 
 MARGIN = 1e-7  # by which leaves without the best point must beat it, so that rounding does not matter
 STEPS = 120  # of the barrier method at one part
-RECORDS = 40  # of proofs kept at one part
 WORK = 1e9  # multiplications in one call of a kernel, less than a second
+KEPT_SHARE = 1e-8  # of the floor: the diagonal of kept weights in proofs
 BLEND = 0.2  # of the root's diagonal in a start
 SHRINKAGE = 2e-6  # by which stored diagonals are smaller, so that rounding to float32 keeps them provable
 State = NDArray[np.int8]
@@ -60,10 +60,19 @@ class PruningSearch:
         self, normal: Normal, tree: TreeState, price: Callable[[Bool], tuple[float, F64]], floor: float
     ) -> None:
         self.normal, self.tree, self.price, self.floor = normal, tree, price, floor
-        self.kept_diagonal = 1e-8 * floor
         n = len(normal.w)
-        self.inside = _scaled_floor(normal.H)
-        self.shift = 1.05 * CLAIM_SLACK * psd_shift(n) * np.diagonal(normal.H)
+        self.whole = Whole(
+            normal.H,
+            normal.w,
+            normal.low,
+            normal.high,
+            normal.group,
+            normal.quota,
+            normal.boxed,
+            1.05 * CLAIM_SLACK * psd_shift(n) * np.diagonal(normal.H),
+            KEPT_SHARE * floor,
+            _scaled_floor(normal.H),
+        )
         self.upper = price(tree.kept)[0]
         self.shrink = SHRINKAGE
         if not tree.open and tree.nodes[0].is_fresh:
@@ -94,7 +103,7 @@ class PruningSearch:
     def certificate(self, problem: str) -> TreeCertificate:
         """Return the proof of what was reached."""
         program, d, e = self.tree.program()
-        return TreeCertificate(problem, program, d, e, self.kept_diagonal, self.floor)
+        return TreeCertificate(problem, program, d, e, self.whole.kept, self.floor)
 
     def _best_open(self) -> int:
         """Return the open node of least bound that may hold a better point, -1 if there is none."""
@@ -110,7 +119,7 @@ class PruningSearch:
         while (start.state == OPEN).any():
             region = self._region(start.state)
             at = self._started(region, start)
-            trail = _new_trail(len(at.d))
+            trail = new_trail(len(at.d))
             verdict = self._relaxed(region, at, trail, expired)
             if verdict == RUNNING:
                 self._interrupted(number, start, region, at, trail)
@@ -129,47 +138,25 @@ class PruningSearch:
         return -1
 
     def _region(self, state: State) -> Region:
-        P, active = self.normal, self.normal.active(state)
-        kept = np.flatnonzero(state == KEPT) if not P.boxed else np.zeros(0, dtype=np.int64)
-        removed = np.flatnonzero(state == REMOVED)
-        margin = self.shift.copy()
-        margin[kept] += self.kept_diagonal
-        H, w, full, constant = reduce_to_part(P.H, P.w, P.low, P.high, P.quota, active, kept, removed, margin)
-        if len(H) == 0:
+        region, definite = reduce_to_part(self.whole, state)
+        if not definite:
             raise np.linalg.LinAlgError("a part of H is not positive definite in floating point")
-        undecided = state[active] == OPEN
-        left = P.quota - np.bincount(P.group[removed], minlength=len(P.quota))
-        members, group = np.unique(P.group[active[undecided]], return_inverse=True)
-        local = np.zeros(len(active), dtype=np.int64)
-        local[undecided] = group
-        low, high = P.low[active] - w, P.high[active] - w
-        return Region(H, w, w - P.w[active], local, left[members], low, high, undecided, constant, full)
+        return region
 
     def _started(self, region: Region, start: Start) -> Iterate:
         """Return a strictly feasible start: from the parent's multipliers where there are any."""
-        active = self.normal.active(start.state)
-        m, groups = len(active), len(region.quota)
+        active = active_of(self.whole, start.state)
         d, e = start.d[active].astype(np.float64), start.e[active].astype(np.float64)
-        number = np.zeros(8)
-        number[BEST], number[SHRINK] = -np.inf, self.shrink
-        number[GAP] = self.upper * (1.0 + MARGIN) - region.constant
-        d = (1.0 - BLEND) * d + BLEND * self.inside[active]
-        e = e - region.ahead
-        R = _factor(region.H, d) if (start.d[active] > 0).all() else None
-        if R is None:
-            d, e = _scaled_floor(region.H), np.zeros(m)
-            R = _factor(region.H, d)
-        if R is None:
+        gap = self.upper * (1.0 + MARGIN) - region.constant
+        if d.min() > 0:
+            d = (1.0 - BLEND) * d + BLEND * self.whole.inside[active]
+            at, feasible = begin(region, d, e - region.ahead, gap, self.shrink, True)
+            if feasible:
+                return at
+        at, feasible = begin(region, _scaled_floor(region.H), np.zeros(len(d)), gap, self.shrink, False)
+        if not feasible:
             raise np.linalg.LinAlgError("a part of H is singular in floating point")
-        number[LOG_DET] = 2.0 * float(np.log(np.diagonal(R)).sum())
-        delta, low, high = np.empty(m), np.empty(groups), np.empty(groups)
-        bound = evaluate(region, d, e, delta, low, high)
-        t = np.where(np.isfinite(high), 0.5 * (low + high), low)
-        size = max(number[GAP] - bound, 1e-9 * self.upper)
-        if not e.any():
-            size = 3.0 * max(float(np.minimum(low, 1e300) @ region.quota), size)
-        number[MU] = size / (4.0 * m + 1.0)
-        return Iterate(d, region.H @ e - d * e, t, R, d.copy(), e.copy(), number)
+        return at
 
     def _relaxed(self, region: Region, at: Iterate, trail: Trail, expired: Callable[[], bool]) -> int:
         """Run the barrier method in calls short enough to be interrupted; RUNNING means that time is up."""
@@ -186,7 +173,7 @@ class PruningSearch:
 
     def _restarted(self, start: Start, region: Region, at: Iterate) -> Start:
         """Return the start for what is left of the part, with the bound reached."""
-        active = self.normal.active(start.state)
+        active = active_of(self.whole, start.state)
         d, e = np.zeros_like(start.d), np.zeros_like(start.e)
         early = at.number[HAS_START] > 0
         d[active] = at.start_d if early else at.d
@@ -204,7 +191,7 @@ class PruningSearch:
 
     def _fixed(self, node: Node, start: Start, trail: Trail) -> Start:
         """Write down the weights that were fixed, proof by proof, and fix them."""
-        active, state = self.normal.active(start.state), start.state.copy()
+        active, state = active_of(self.whole, start.state), start.state.copy()
         for row in np.unique(trail.fixed[trail.side > 0]):
             members = np.flatnonzero((trail.fixed == row) & (trail.side > 0))
             if not (state[active[members]] == OPEN).any():
@@ -220,7 +207,7 @@ class PruningSearch:
 
     def _branched(self, number: int, start: Start, region: Region, at: Iterate, trail: Trail) -> int:
         """Branch on the weight whose fraction and removal cost are largest; return the child that rounding prefers."""
-        active, node = self.normal.active(start.state), self.tree.nodes[number]
+        active, node = active_of(self.whole, start.state), self.tree.nodes[number]
         j = int(np.argmax(branching_scores(region, at)))
         bound = float(at.number[BEST]) + region.constant
         if bound > start.bound and confirm_best(region, at, trail):
@@ -246,29 +233,12 @@ class PruningSearch:
         node = self.tree.nodes[number]
         del self.tree.open[number]
         if self.normal.boxed:
-            active = self.normal.active(state)
+            active = active_of(self.whole, state)
             d = np.full(len(active), 0.9 * self.floor, dtype=np.float32)
             node.prove(Multipliers(d, change[active].astype(np.float32)))
             node.program.append(CLOSE)
         else:
             node.program.append(PRICE)
-
-
-def _new_trail(m: int) -> Trail:
-    rows = (RECORDS, m)
-    return Trail(
-        np.zeros(rows, np.float32),
-        np.zeros(rows, np.float32),
-        np.zeros(m, np.int64),
-        np.zeros(m, np.int64),
-        np.full(m, 0.5),
-    )
-
-
-def _factor(H: F64, d: F64) -> F64 | None:
-    """Return the factor of H - diag(d) in the rows that kernels expect, None if there is none."""
-    factor, info = lapack.dpotrf((H - np.diag(d)).T, lower=0, clean=1, overwrite_a=1)
-    return np.ascontiguousarray(factor.T) if info == 0 else None
 
 
 def _scaled_floor(H: F64) -> F64:
