@@ -1,6 +1,6 @@
 """Compare what certificates prove in floating point with exact rational arithmetic, on many random problems.
 
-    python benchmarks/rational_check.py --problems 1000 -o benchmarks/rational.json
+    python benchmarks/rational_check.py --problems 1000 -o benchmarks/results/rational.json
 
 Every method that gives a certificate is run on random problems of condition up to 1e10, singular ones and
 extreme units included, over every kind of set. A bound is wrong if it exceeds what its own multipliers prove

@@ -1,6 +1,6 @@
 """Attack certificates of every kind, and see whether any proves more than the truth.
 
-    python benchmarks/tamper_check.py --attacks 1000 -o benchmarks/tampering.json
+    python benchmarks/tamper_check.py --attacks 1000 -o benchmarks/results/tampering.json
 
 Multipliers, orders, trees and claims are scaled, permuted, negated, noised and replaced; certificates are
 renamed to other problems and shown for other sets. The truth is the exact error, in fractions, of the best

@@ -13,7 +13,7 @@ from pvq.arrays import F64
 from .rounding import TINY
 
 if TYPE_CHECKING:
-    from pvq.solvers.problem import LayerProblem
+    from .problem import LayerProblem
 
 __all__ = ["error_down", "error_up"]
 

@@ -138,6 +138,6 @@ def dense_on(device: str) -> Dense:
     """Return the backend of a device: "cpu" (LAPACK), "cuda" or "torch-cpu" (torch in float64)."""
     if device == "cpu":
         return Lapack()
-    from pvq.solvers.backends.torch_linalg import TorchDense
+    from ..backends.torch_linalg import TorchDense
 
     return TorchDense(device.removeprefix("torch-"))

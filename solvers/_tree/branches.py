@@ -1,12 +1,14 @@
 """What each weight contributes to the dual: the lesser of keeping and removing it, smoothed by a barrier.
 
-For multipliers (u, d) a kept weight costs alpha = min over v of d v^2 + 2 u v, over its box if it has one, and a
-removed one beta = d w^2 - 2 u w, less its group's price t. The barrier problem in theta < min(alpha, beta - t)
-has a solution in closed form; its removed fraction s is computed without cancellation.
+For multipliers (u, d) a kept weight costs alpha = min over v of d v^2 + 2 u v, over its box if it has one,
+and a removed one beta = d w^2 - 2 u w, less its group's price t. The barrier problem in
+theta < min(alpha, beta - t) has a solution in closed form; its removed fraction s is computed without
+cancellation.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -87,7 +89,7 @@ def smooth(region: Region, d: F64, u: F64, t: F64, mu: float, out: Branches) -> 
 def _share(alpha: float, beta: float, mu: float, i: int, out: Branches) -> float:
     """Set the fractions of weight i and return theta, at the barrier's optimum between alpha and beta."""
     gap = beta - alpha
-    root = np.sqrt(gap * gap + 4.0 * mu * mu)
+    root = math.sqrt(gap * gap + 4.0 * mu * mu)
     lesser = 2.0 * mu / (abs(gap) + 2.0 * mu + root)
     if gap >= 0:
         out.s[i], out.k[i] = lesser, 1.0 - lesser
@@ -98,7 +100,7 @@ def _share(alpha: float, beta: float, mu: float, i: int, out: Branches) -> float
 
 @kernel
 def _kept(u: float, d: float, low: float, high: float, mu: float) -> tuple[float, float, float]:
-    """Return the least d v^2 + 2 u v, with a barrier at the ends of a box, its v and its second derivative."""
+    """Return the least d v^2 + 2 u v, with a barrier at the ends of a box, its v and its curvature."""
     if low == -np.inf:
         return -u * u / d, -u / d, 2.0 * d
     v = _inside(u, d, low, high, mu)
@@ -121,7 +123,7 @@ def _inside(u: float, d: float, low: float, high: float, mu: float) -> float:
         trial = v - slope / second
         if not a < trial < b:
             trial = 0.5 * (a + b)
-        if abs(trial - v) <= 1e-15 * (high - low) or trial == low or trial == high:
+        if abs(trial - v) <= 1e-15 * (high - low) or trial in (low, high):
             break
         v = trial
     return v

@@ -30,10 +30,10 @@ _dpotrf, _dpotri, _dpotrs = _bind("dpotrf", 5), _bind("dpotri", 5), _bind("dpotr
 
 @kernel
 def factor(M: F64) -> bool:
-    """Write the lower Cholesky factor over the lower part of M (n, n), row by row; return whether it exists."""
+    """Write the lower Cholesky factor over the lower part of M (n, n), if there is one; return whether."""
     n, leading, info, upper = _integers(M.shape[0]), _integers(M.shape[1]), _integers(0), _letter()
     _dpotrf(upper.ctypes, n.ctypes, M.ctypes, leading.ctypes, info.ctypes)
-    return info[0] == 0
+    return bool(info[0] == 0)
 
 
 @kernel

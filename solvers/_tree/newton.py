@@ -67,7 +67,7 @@ class _Factored(NamedTuple):
 
 @kernel
 def direction(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -> Direction:
-    """Return the Newton step at the point whose inverse P (its lower part), e = Pu and contributions are given."""
+    """Return the Newton step at the point with inverse P (its lower part), e = Pu and contributions `at`."""
     system = _system(region, P, d, e, mu, at)
     Q, S, definite = _eliminated(region, system, P, d, mu)
     if not definite:
@@ -86,10 +86,10 @@ def direction(region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches) -
 def branching_gains(
     region: Region, P: F64, d: F64, e: F64, mu: float, at: Branches, when_kept: F64, when_removed: F64
 ) -> bool:
-    """Fill in by how much the barrier's quadratic model rises if a weight is kept, or removed; return success.
+    """Fill in the rise of the barrier's quadratic model if a weight is kept, or removed; return success.
 
     With q the gradient of beta - alpha by (u, d, t) and v = q'K^-1 q, the optimum's second derivative by the
-    removed fraction is -1 / (sigma - sigma^2 v); moving s to 0 or 1 then costs s^2 or (1 - s)^2 over twice that.
+    removed fraction is -1 / (sigma - sigma^2 v); moving s to 0 or 1 costs s^2 or (1 - s)^2 over twice that.
     """
     m, groups = len(d), len(region.quota)
     system = _system(region, P, d, e, mu, at)

@@ -13,7 +13,7 @@ from pvq.solvers.certificates.tree_leaf import KEPT, OPEN, REMOVED
 
 from .branches import Region
 from .lapack import factor, solve
-from .vectors import add_multiple, add_product, dot
+from .vectors import add_product, dot
 
 __all__ = ["Whole", "active_of", "reduce_to_part"]
 
@@ -110,7 +110,7 @@ def _outside(whole: Whole, state: NDArray[np.int8], order: I64) -> tuple[F64, F6
 
 @kernel
 def _minimised(full: F64, slope: F64, constant: float, m: int) -> tuple[F64, float, bool]:
-    """Return H after the weights from m on are minimised out, and the constant; the slope changes in place."""
+    """Return H after the weights from m on are minimised out, and the constant; change the slope in place."""
     k = len(full) - m
     reduced, coupling, across = np.empty((m, m)), np.empty((m, k)), np.empty((k, m))
     K, pull = np.empty((k, k)), np.empty((1, k))

@@ -1,7 +1,7 @@
-"""The perspective relaxation of a part: barrier steps, each of whose iterates may close the part or fix weights.
+"""The perspective relaxation of a part: barrier steps, whose iterates may close the part or fix weights.
 
-What is looked at is each iterate as it would be stored, in float32 and with a diagonal a little smaller, so that
-what is found here is what the stored multipliers prove.
+What is looked at is each iterate as it would be stored, in float32 and with a diagonal a little smaller, so
+that what is found here is what the stored multipliers prove.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ BEST, MU, SHRINK, GAP, LOG_DET, USED, ITERATIONS, HAS_START = range(8)
 TOWARDS_BOUNDARY = 0.9
 CUT = 0.1  # of mu, once centred
 CENTRED = 1.0  # squared decrement over mu
+ENOUGH = 0.2  # share of weights fixed, at which the smaller part is better begun at once
 WORTH = 0.25  # share of (parameter of the barrier) * mu that the bound may still gain
 F32 = NDArray[np.float32]
 
@@ -103,7 +104,7 @@ def evaluate(region: Region, d: F64, e: F64, delta: F64, low: F64, high: F64) ->
 
 @kernel
 def _least(region: Region, g: int, delta: F64, low: F64, high: F64) -> float:
-    """Return the sum of the group's smallest delta, as many as it must remove; set the last and the one after."""
+    """Return the sum of the deltas that a group must remove at least; set the last and the one after."""
     values, count, total = np.empty(len(delta)), 0, 0.0
     for i in range(len(delta)):
         if region.undecided[i] and region.group[i] == g:
@@ -144,6 +145,8 @@ def relax(region: Region, at: Iterate, trail: Trail, steps: int, undecided: bool
             return STUCK
         if decrement < CENTRED and _may_stop(region, at, e[0], undecided):
             return HOPELESS
+        if at.number[HAS_START] > 0.0 and _share_fixed(trail) > ENOUGH:
+            return HOPELESS
         length = _search(region, at, step, value, decrement, branches)
         at.number[ITERATIONS] += 1
         if length == 0.0:
@@ -151,6 +154,15 @@ def relax(region: Region, at: Iterate, trail: Trail, steps: int, undecided: bool
         if decrement < CENTRED and length > 0.5:
             at.number[MU] *= CUT
     return RUNNING
+
+
+@kernel
+def _share_fixed(trail: Trail) -> float:
+    """Return the share of weights that were fixed."""
+    fixed = 0
+    for side in trail.side:
+        fixed += side > 0
+    return fixed / len(trail.side)
 
 
 @kernel
@@ -192,7 +204,7 @@ def _may_stop(region: Region, at: Iterate, e: F64, undecided: bool) -> bool:
         number[HAS_START] = 1.0
     if undecided and number[BEST] + WORTH * reach < number[GAP]:
         return True
-    return reach < 1e-6 * abs(number[BEST] + region.constant)
+    return bool(reach < 1e-6 * abs(number[BEST] + region.constant))
 
 
 @kernel
@@ -233,7 +245,7 @@ def _look(region: Region, at: Iterate, e: F64, trail: Trail) -> bool:
 
 @kernel
 def _side(region: Region, i: int, gap: float, bound: float, delta: F64, low: F64, high: F64) -> int:
-    """Return 2 if weight i must be removed in any better point, 1 if it must be kept, 0 if that is not known."""
+    """Return 2 if any better point removes weight i, 1 if any keeps it, 0 if that is not known."""
     if not region.undecided[i]:
         return 0
     g = region.group[i]

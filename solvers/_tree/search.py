@@ -1,4 +1,4 @@
-"""Branch and bound over supports: best-first with diving, each part bounded by its own perspective relaxation."""
+"""Branch and bound over supports: best-first with diving, each part bounded by a relaxation of its own."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class PruningSearch:
         return min([self.upper, *(start.bound for start in self.tree.open.values())])
 
     def run(self, expired: Callable[[], bool], nodes: int) -> bool:
-        """Search until every part is closed, time is up or that many nodes were taken up; return whether closed."""
+        """Search until every part is closed, or time or nodes are used up; return whether closed."""
         following = -1
         while True:
             number = following if following in self.tree.open else self._best_open()
@@ -114,7 +114,7 @@ class PruningSearch:
         return -1
 
     def _process(self, number: int, expired: Callable[[], bool]) -> int:
-        """Close a node or branch; return the child to dive into, -1 at a leaf, the node itself if time is up."""
+        """Close a node or branch; return the child to dive into, -1 at a leaf, the node if time is up."""
         start, node = self.tree.open[number], self.tree.nodes[number]
         while (start.state == OPEN).any():
             region = self._region(start.state)
@@ -206,7 +206,7 @@ class PruningSearch:
         return start._replace(state=state)
 
     def _branched(self, number: int, start: Start, region: Region, at: Iterate, trail: Trail) -> int:
-        """Branch on the weight whose fraction and removal cost are largest; return the child that rounding prefers."""
+        """Branch on the weight with the largest score; return the child that rounding prefers."""
         active, node = active_of(self.whole, start.state), self.tree.nodes[number]
         j = int(np.argmax(branching_scores(region, at)))
         bound = float(at.number[BEST]) + region.constant

@@ -96,7 +96,7 @@ class TreeState:
         return node.children
 
     def program(self) -> tuple[NDArray[np.int32], F32, F32]:
-        """Return the tree as a certificate's program with its multipliers; open nodes are closed by what is proved."""
+        """Return the tree as a certificate's program and multipliers; open nodes keep what is proved."""
         entries: list[int] = []
         proofs: list[Multipliers] = []
         for number in self._preorder():

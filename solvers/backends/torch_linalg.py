@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from pvq.arrays import F64
-from pvq.solvers._dual.dense import Newton
+
+from .._dual.dense import Newton
 
 __all__ = ["TorchDense", "refusal"]
 

@@ -23,14 +23,14 @@ KINDS = 7  # an entry of the program is KINDS * weight + one of the above
 @CERTIFICATES.register("tree")
 @dataclass(frozen=True, eq=False)
 class TreeCertificate:
-    """Lower bound for sparse, N:M and boxed sparse sets: the least over the leaves of a tree that covers the set.
+    """Lower bound for sparse, N:M and boxed sparse sets: the least over a covering tree's leaves.
 
     The tree is a program in preorder. ``PROOF`` reads multipliers for the part at the last anchor
-    (`tree_leaf.prove`); ``REMOVE i`` and ``KEEP i`` go on with one side and leave the other to what the last proof
-    says about it, which holds for all that lies within the anchor's part; ``ANCHOR`` moves the anchor here;
-    ``BRANCH i`` is followed by the subtree that removes i and the one that keeps it; ``CLOSE`` ends a leaf with
-    the best value of the proofs on its way, 0 where there is none; ``PRICE`` ends a leaf in which every
-    weight is decided. What the quotas decide is not written. The program must be used up exactly, so that
+    (`tree_leaf.prove`); ``REMOVE i`` and ``KEEP i`` go on with one side and leave the other to what the last
+    proof says about it, which holds for all that lies within the anchor's part; ``ANCHOR`` moves the anchor
+    here; ``BRANCH i`` is followed by the subtree that removes i and the one that keeps it; ``CLOSE``
+    ends a leaf with the best value of the proofs on its way, 0 where there is none; ``PRICE``
+    ends a leaf in which every weight is decided. What the quotas decide is not written. The program must be used up exactly, so that
     nothing is left out; every number is re-proved from H and w.
 
     Parameters
@@ -81,7 +81,8 @@ class TreeCertificate:
 
     def _is_usable(self) -> bool:
         return (
-            (self.program.dtype, self.d.dtype, self.e.dtype) == (np.int32, np.float32, np.float32)
+            self.program.dtype == np.dtype(np.int32)
+            and self.d.dtype == self.e.dtype == np.dtype(np.float32)
             and self.program.ndim == self.d.ndim == self.e.ndim == 1
             and self.d.shape == self.e.shape
             and bool((self.program >= 0).all())
@@ -109,7 +110,7 @@ class _Malformed(Exception):
 
 
 class _Place(NamedTuple):
-    """Where a walk goes on: the part, the larger one that proofs are about, the last proof and the best value."""
+    """Where a walk goes on: the part, the larger one that proofs are about, last proof and best value."""
 
     state: NDArray[np.int8]
     anchor: NDArray[np.int8]
@@ -163,9 +164,11 @@ class _Walk:
         if kind == ANCHOR:
             return place._replace(anchor=place.state)
         if kind == CLOSE:
-            return self._leaf(place.value)
+            self._leaf(place.value)
+            return None
         if kind == PRICE:
-            return self._leaf(self._price(place.state))
+            self._leaf(self._price(place.state))
+            return None
         return self._decide(place, i, kind)
 
     def _decide(self, place: _Place, i: int, kind: int) -> _Place | None:

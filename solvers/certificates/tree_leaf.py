@@ -1,15 +1,15 @@
 """What one pair of multipliers proves about one part of a pruning problem, with every rounding accounted for.
 
-A part fixes some weights at zero (O), keeps some (I) and leaves the rest open (F), of which at least p in each
-group must be zero. Write x = w + e + z for any e with e_O = -w_O, so that z_O = 0, and h = He. For every
+A part fixes some weights at zero (O), keeps some (I) and leaves the rest open (F), of which at least p in
+each group must be zero. Write x = w + e + z for any e with e_O = -w_O, so that z_O = 0, and h = He. For every
 diagonal D with H - D positive semidefinite on the weights outside O,
 
     (x - w)' H (x - w) = e'He + 2 h'z + z'Hz >= e'He + sum over i outside O of ( d_i z_i^2 + 2 h_i z_i ),
 
 and the sum is minimised weight by weight: over all z_i (or those in the box) where i is kept, at
-z_i = -w_i - e_i where it is removed. The least total takes the p smallest differences of each group. This is the
-bound of X. Zheng, X. Sun, D. Li (INFORMS J. Comput. 26, 2014) for a part of the problem, in a form that does
-not cancel: at the solution e'He is the error itself.
+z_i = -w_i - e_i where it is removed. The least total takes the p smallest differences of each group. This is
+the bound of X. Zheng, X. Sun, D. Li (INFORMS J. Comput. 26, 2014) for a part of the problem, in a form that
+does not cancel: at the solution e'He is the error itself.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def _least(P: Normal, state: State, d: F64, e: F64, slack: float) -> Proof:
 def _kept(P: Normal, d: F64, e: F64, h: F64, error: F64, slack: float) -> F64:
     """Return a lower bound of d z^2 + 2 h z over all z, or over the z that lead into the box.
 
-    Without a box it is -h^2 / d. In a box that begins at z = a the least value is the one at a if d a + h >= 0;
+    Without a box it is -h^2 / d. In a box that begins at z = a the least value is that at a if d a + h >= 0;
     a is rounded outwards, which only adds to the box.
     """
     most = (np.abs(h) + error) * (1.0 + slack * gamma(16))
@@ -281,6 +281,6 @@ def _smallest(extra: F64, state: State, P: Normal) -> tuple[NDArray[np.bool_], F
 
 
 def _shifted(value: float, change: F64) -> F64:
-    """Return a lower bound of value + change, where change > 0 is a rounded difference; value where it is not."""
+    """Return a lower bound of value + change, where change > 0 is a rounded difference; else value."""
     gain = np.where(np.isfinite(change) & (change > 0), change, 0.0)
     return np.where(gain > 0, value + gain - gamma(8) * (abs(value) + gain), value)

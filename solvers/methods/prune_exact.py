@@ -1,4 +1,4 @@
-"""Exact pruning: branch and bound on the perspective bound, with a tree that proves the optimum leaf by leaf."""
+"""Exact pruning: branch and bound on the perspective bound, and a tree that proves the optimum."""
 
 from __future__ import annotations
 

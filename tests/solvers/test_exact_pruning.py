@@ -43,7 +43,7 @@ def _hard(n: int, seed: int = 0) -> LayerProblem:
 @pytest.mark.parametrize("name", CATALOGUE)
 @pytest.mark.parametrize("spec", SPECS)
 def test_the_optimum_is_found_and_proved(name: str, spec: str) -> None:
-    """Against every support; where H is singular in floating point, the point is good and nothing is proved."""
+    """Against every support; where H is singular in floating point, the point is good and unproved."""
     problem = catalogue_problem(name, N, seed=3)
     feasible = fit_set(spec, problem.w)
     best = brute_force(problem, feasible)[0]

@@ -1,4 +1,4 @@
-"""Tree certificates prove what exact arithmetic confirms, cover the whole set, and do not survive tampering."""
+"""Tree certificates prove what exact arithmetic confirms, cover the set, and do not survive tampering."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _problem(n: int, condition: float, seed: int) -> LayerProblem:
 
 
 def _exact_value(P: Normal, state: F64, d: F64, e: F64) -> Fraction | None:
-    """What (d, e) proves for a part without kept weights, in exact arithmetic; None if H - D is not semidefinite."""
+    """What (d, e) proves for a part without kept weights, exactly; None if H - D is not semidefinite."""
     rest = np.flatnonzero(state != REMOVED)
     full = np.where(state == REMOVED, -P.w, 0.0)
     full[P.active(state)] = e
