@@ -26,12 +26,12 @@ class TreeCertificate:
     """Lower bound for sparse, N:M and boxed sparse sets: the least over a covering tree's leaves.
 
     The tree is a program in preorder. ``PROOF`` reads multipliers for the part at the last anchor
-    (`tree_leaf.prove`); ``REMOVE i`` and ``KEEP i`` go on with one side and leave the other to what the last
-    proof says about it, which holds for all that lies within the anchor's part; ``ANCHOR`` moves the anchor
-    here; ``BRANCH i`` is followed by the subtree that removes i and the one that keeps it; ``CLOSE``
-    ends a leaf with the best value of the proofs on its way, 0 where there is none; ``PRICE``
-    ends a leaf in which every weight is decided. What the quotas decide is not written. The program must be used up exactly, so that
-    nothing is left out; every number is re-proved from H and w.
+    (`tree_leaf.prove`); ``REMOVE i`` and ``KEEP i`` go on with one side and leave the other to what the
+    last proof says about it, which holds for all that lies within the anchor's part; ``ANCHOR`` moves the
+    anchor here; ``BRANCH i`` is followed by the subtree that removes i and the one that keeps it; ``CLOSE``
+    ends a leaf with the best value of the proofs on its way, 0 where there is none; ``PRICE`` ends a leaf
+    in which every weight is decided. What the quotas decide is not written. The program must be used up
+    exactly, so that nothing is left out; every number is re-proved from H and w.
 
     Parameters
     ----------
