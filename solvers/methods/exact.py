@@ -25,7 +25,8 @@ class Exact:
     in the V-BLAST order, with the beam's point as first incumbent and a diagonal bound of what the weights
     left must add (after M. Stojnic, H. Vikalo, B. Hassibi, IEEE Trans. Signal Processing 56, 2008). At a
     time limit the bound proved is the larger of the hull's, as far as the time for it went, and of the last
-    error below which everything was enumerated. The certificate is replayed, which takes about as long as the search.
+    error below which everything was enumerated. The certificate is replayed, which takes about as long as the
+    search.
 
     Supports of sparse, N:M and boxed sparse sets: branch and bound on the perspective bound.
 
