@@ -5,9 +5,12 @@ from __future__ import annotations
 __all__ = ["CertificateRejected", "MissingExtra", "PvqError", "SpecError", "UnknownName", "missing_extra"]
 
 EXTRAS = {
-    "torch": ("torch", "safetensors", "PIL", "yaml", "pyarrow"),
+    "torch": ("torch", "safetensors", "PIL", "yaml", "pyarrow", "joblib"),
     "figures": ("matplotlib", "altair", "vl_convert", "jinja2"),
     "reference": ("cvxpy", "scs", "clarabel", "pyscipopt"),
+    "onnx": ("onnx",),
+    "cluster": ("dask", "distributed"),
+    "hub": ("datasets",),
 }
 
 
