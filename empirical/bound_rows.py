@@ -6,21 +6,32 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pvq.empirical.model import LayerWeights, trouble
 from pvq.empirical.plan import LayerPlan
 from pvq.empirical.tasks import Camp
 from pvq.solvers.decibel import snr_achieved_db, snr_at_most_db
+from pvq.theory.tensors import kurtosis
 
 __all__ = ["FIELDS", "LIKELY_DB", "CampSum", "bound_row", "solved_columns", "sum_camp", "verdict"]
 
 FIELDS = (
-    "layer", "kind", "bits", "n", "rows", "rows_total", "quant_snr_at_most_db", "quant_snr_achieved_db",
-    "prune_snr_at_most_db", "prune_snr_achieved_db", "verdict", "certified", "seconds",
-    "quant_nearest_snr_db", "prune_magnitude_snr_db", "quant_set", "prune_set", "quant_method",
-    "prune_method", "dead_inputs", "note",
+    "layer", "kind", "bits", "n", "rows", "rows_total", "n_weights", "kurtosis", "quant_snr_at_most_db",
+    "quant_snr_achieved_db", "prune_snr_at_most_db", "prune_snr_achieved_db", "verdict", "certified",
+    "seconds", "peak_mb", "quant_nearest_snr_db", "quant_gptq_snr_db", "quant_obq_snr_db",
+    "prune_magnitude_snr_db", "prune_obs_snr_db", "signal_lower", "signal_upper", "quant_error_lower",
+    "quant_error_upper", "prune_error_lower", "prune_error_upper", "quant_set", "prune_set", "quant_method",
+    "prune_method", "quant_bound", "prune_bound", "stage", "dead_inputs", "note",
 )  # fmt: skip
+
+# The methods that people run, each with a column for what it reaches.
+KNOWN_METHODS: Mapping[Camp, tuple[str, ...]] = {
+    "quantize": ("nearest", "gptq", "obq"),
+    "prune": ("magnitude", "obs"),
+}
+PREFIX: Mapping[Camp, str] = {"quantize": "quant", "prune": "prune"}
 
 # Where exact optima are known (n = 48, well-conditioned and convolutional Gram matrices), the points found
 # lie at most 0.8 dB below them; with this lead of one camp's best point over the other's, the order of the
@@ -37,10 +48,11 @@ class CampSum:
     signal_lower, signal_upper : the sum of w' H w lies between
     lower : no choice of the rows' weights has a smaller error; None where a row has no bound
     upper : the error of the best points is at most this
-    naive : at most this is the error of rounding to nearest, or of keeping the largest weights
+    errors : by method, at most this is its error; None where a row has none
     certified : every row's bound was re-proved
     seconds : of solving
-    method : which methods found the points
+    peak_mb : most memory that a process held while it solved the rows, None where unknown
+    method, bound : which methods found the points and gave the bounds, on how many rows
     note : what went wrong
     """
 
@@ -48,10 +60,12 @@ class CampSum:
     signal_upper: float = 0.0
     lower: float | None = None
     upper: float | None = None
-    naive: float | None = None
+    errors: Mapping[str, float | None] = field(default_factory=dict)
     certified: bool = False
     seconds: float = 0.0
+    peak_mb: float | None = None
     method: str = ""
+    bound: str = ""
     note: str = ""
 
     def achieved(self, error: float | None) -> float | None:
@@ -70,7 +84,7 @@ class CampSum:
 
 
 def sum_camp(records: Sequence[Mapping[str, Any]], failures: Sequence[str] = ()) -> CampSum:
-    """Add up the records of a camp's rows; a failure leaves no sum, since it would not be the layer's.
+    """Add up the records of a camp, one a row; a failure leaves no sum, since it would not be the layer's.
 
     Lower sums are rounded down and upper sums up, by one unit in the last place of the correctly rounded sum.
     """
@@ -84,10 +98,12 @@ def sum_camp(records: Sequence[Mapping[str, Any]], failures: Sequence[str] = ())
         signal_upper=_total(records, "signal_upper", math.inf) or 0.0,
         lower=_total(records, "error_lower", 0.0),
         upper=_total(records, "error_upper", math.inf),
-        naive=_total(records, "naive_error", math.inf),
+        errors=_errors(records),
         certified=all(record["certified"] for record in records),
         seconds=seconds,
-        method=", ".join(f"{name} {n}" for name, n in _count(record["method"] for record in records)),
+        peak_mb=max((r["peak_mb"] for r in records if r["peak_mb"] is not None), default=None),
+        method=_tally(record["method"] for record in records),
+        bound=_tally(record["bound"] for record in records),
         note=note,
     )
 
@@ -96,13 +112,32 @@ def _count(texts: Any) -> list[tuple[str, int]]:
     return Counter(text for text in texts if text).most_common()
 
 
+def _tally(names: Any) -> str:
+    return ", ".join(f"{name} {n}" for name, n in _count(names))
+
+
+def _errors(records: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return the summed error of every method that ran on all rows; a row without signal has none."""
+    names = dict.fromkeys(name for record in records for name in record["errors"])
+    return {name: _sum([_error(record, name) for record in records], math.inf) for name in names}
+
+
+def _error(record: Mapping[str, Any], method: str) -> float | None:
+    dead = record["signal_upper"] == 0.0
+    value: float | None = record["errors"].get(method, 0.0 if dead else None)
+    return value
+
+
 def _total(records: Sequence[Mapping[str, Any]], key: str, towards: float) -> float | None:
+    return _sum([record[key] for record in records], towards)
+
+
+def _sum(values: Sequence[float | None], towards: float) -> float | None:
     """Return the sum, rounded away from the exact one in the safe direction; None if a row has no value."""
-    values = [record[key] for record in records]
     if any(value is None for value in values):
         return None
     try:
-        total = math.fsum(values)
+        total = math.fsum(values)  # type: ignore[arg-type]
     except OverflowError:
         return sys.float_info.max if towards == 0.0 else math.inf
     return math.nextafter(total, towards) if total else 0.0
@@ -140,22 +175,37 @@ def _bounded(*camps: CampSum) -> bool:
 
 
 def solved_columns(sums: Mapping[Camp, CampSum]) -> dict[str, Any]:
-    """Return the columns of a row that follow from the sums alone: SNRs in dB, verdict, certified, methods
-    and seconds. `pvq verify` makes them again from the records.
+    """Return the columns of a row that follow from the sums alone: SNRs in dB, errors, verdict, certified,
+    methods, seconds and memory. `pvq verify` makes them again from the records.
     """
-    quantize, prune = sums.get("quantize", CampSum()), sums.get("prune", CampSum())
+    camps = {camp: sums.get(camp, CampSum()) for camp in PREFIX}
+    quantize, prune = camps["quantize"], camps["prune"]
+    known = [camp for camp in camps.values() if camp.signal_upper > 0] or [CampSum()]
+    columns = {key: value for camp in camps for key, value in _camp_columns(camp, camps[camp]).items()}
     return {
-        "quant_snr_at_most_db": quantize.at_most,
-        "quant_snr_achieved_db": quantize.achieved(quantize.upper),
-        "prune_snr_at_most_db": prune.at_most,
-        "prune_snr_achieved_db": prune.achieved(prune.upper),
+        **columns,
+        "signal_lower": known[0].signal_lower,
+        "signal_upper": known[0].signal_upper,
         "verdict": verdict(quantize, prune),
         "certified": quantize.certified and prune.certified and _bounded(quantize, prune),
         "seconds": quantize.seconds + prune.seconds,
-        "quant_nearest_snr_db": quantize.achieved(quantize.naive),
-        "prune_magnitude_snr_db": prune.achieved(prune.naive),
-        "quant_method": quantize.method,
-        "prune_method": prune.method,
+        "peak_mb": max((c.peak_mb for c in camps.values() if c.peak_mb is not None), default=None),
+    }
+
+
+def _camp_columns(camp: Camp, found: CampSum) -> dict[str, Any]:
+    prefix = PREFIX[camp]
+    reached = {
+        f"{prefix}_{name}_snr_db": found.achieved(found.errors.get(name)) for name in KNOWN_METHODS[camp]
+    }
+    return {
+        f"{prefix}_snr_at_most_db": found.at_most,
+        f"{prefix}_snr_achieved_db": found.achieved(found.upper),
+        f"{prefix}_error_lower": found.lower,
+        f"{prefix}_error_upper": found.upper,
+        **reached,
+        f"{prefix}_method": found.method,
+        f"{prefix}_bound": found.bound,
     }
 
 
@@ -174,13 +224,21 @@ def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: 
         "n": plan.layer.n,
         "rows": len(plan.rows),
         "rows_total": plan.layer.shape[0],
+        "n_weights": plan.layer.tensor.size,
+        "kurtosis": _kurtosis(plan.layer),
         **solved_columns(sums),
         "quant_set": plan.sets.get((bits, "quantize")),
         "prune_set": plan.sets.get((bits, "prune")),
+        "stage": plan.stages.get(bits, 0),
         "dead_inputs": plan.dead_inputs,
         "note": "; ".join(part for part in notes if part),
     }
     return {name: row[name] for name in FIELDS}
+
+
+def _kurtosis(layer: LayerWeights) -> float | None:
+    """Return Pearson's kurtosis of the layer's weights, None where there is none."""
+    return None if trouble(layer)[0] else kurtosis(layer.tensor)
 
 
 def _exact(camp: CampSum) -> str:

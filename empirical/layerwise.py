@@ -3,38 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvq.empirical.bound_rows import bound_row, sum_camp
+from pvq.empirical.bound_rows import bound_row
 from pvq.empirical.calibration import Calibration, read_calibration
-from pvq.empirical.executor import Executor, executor_of
+from pvq.empirical.effort import METHODS, Rung
+from pvq.empirical.escalate import PARTS, escalated
+from pvq.empirical.executor import executor_of
 from pvq.empirical.layer_grams import GramSource, mend
 from pvq.empirical.model import Model
 from pvq.empirical.models_zoo import load_model
 from pvq.empirical.plan import LayerPlan, PlanSettings, plan_layer, select_layers
+from pvq.empirical.results import Results
 from pvq.empirical.run_folder import RunFolder
-from pvq.empirical.tasks import Camp, Methods, Task
+from pvq.empirical.tasks import Camp, Methods
 from pvq.errors import PvqError
 from pvq.progress import Progress
 from pvq.solvers.solver import Limits
 
-__all__ = ["EFFORTS", "METHODS", "BoundsRun", "run_bounds"]
-
-# By what is spent on a row: seconds, or up to a minute where a layer has 576 inputs.
-EFFORTS: Mapping[str, Mapping[Camp, Methods]] = {
-    "standard": {
-        "quantize": Methods("hull", ("nearest", "gptq", "beam")),
-        "prune": Methods("perspective", ("magnitude", "obs", "swap")),
-    },
-    "thorough": {
-        "quantize": Methods("hull-cuts", ("nearest", "gptq", "beam", "local-search")),
-        "prune": Methods("block-perspective", ("magnitude", "obs", "swap")),
-    },
-}
-METHODS = EFFORTS["standard"]
+__all__ = ["BoundsRun", "run_bounds"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,8 @@ class BoundsRun:
     seed : of rows, images and methods
     workers : processes, each on one thread
     fresh : compute everything anew
-    methods : of each camp
+    methods : of each camp, for every row
+    ladder : what layers get whose verdict is not proved by then
     seconds : limit of one solve; a result then depends on the machine's speed. None: no limit
     tolerance : relative gap at which bounds stop improving
     """
@@ -67,6 +57,7 @@ class BoundsRun:
     workers: int = 1
     fresh: bool = False
     methods: Mapping[Camp, Methods] = field(default_factory=lambda: dict(METHODS))
+    ladder: tuple[Rung, ...] = ()
     seconds: float | None = None
     tolerance: float = 1e-3
 
@@ -79,10 +70,14 @@ class BoundsRun:
         if self.seed < 0:
             raise PvqError(f"seed must not be negative, got {self.seed}")
 
+    @property
+    def limits(self) -> Limits:
+        """Of each solve."""
+        return Limits(self.seconds, self.tolerance, self.seed)
+
     def plan_settings(self) -> PlanSettings:
         """Return what decides the tasks."""
-        limits = Limits(self.seconds, self.tolerance, self.seed)
-        return PlanSettings(self.bits, self.rows, self.seed, self.methods, limits)
+        return PlanSettings(self.bits, self.rows, self.seed, self.methods, self.limits)
 
 
 def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[dict[str, Any]]:
@@ -109,55 +104,30 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
         progress(0, 1, "calibration")
     grams = GramSource(module, calibration, folder.grams).grams(layers)
     plans = [plan_layer(layer, grams.get(layer.name), settings.plan_settings()) for layer in layers]
-    failures = _solve(plans, folder, executor_of(settings.workers), progress)
+    results = Results(folder, executor_of(settings.workers), progress)
+    results.solve(plans)
+    plans = _climb(plans, settings, results)
     note = "; ".join(filter(None, [remark, calibration.note]))
-    rows = [row for plan in plans for row in _layer_rows(plan, settings.bits, folder, failures, note)]
+    rows = [bound_row(plan, bits, results.sums(plan, bits), note) for plan in plans for bits in settings.bits]
     sources = [_sources(plan, bits) for plan in plans for bits in settings.bits]
     folder.write_table(rows, sources, _describe(settings, model, calibration))
     return rows
 
 
-def _solve(
-    plans: Sequence[LayerPlan], folder: RunFolder, executor: Executor, progress: Progress | None
-) -> dict[str, str]:
-    """Run the tasks that have no intact result; return why those without a result have none, by key."""
-    tasks = [task for plan in plans for group in plan.tasks.values() for task in group]
-    open_ = [task for task in tasks if folder.result(task) is None]
-    open_.sort(key=_cost, reverse=True)  # the longest first, so that no process ends alone
-    failures: dict[str, str] = {}
-    done = len(tasks) - len(open_)
-    if progress:
-        progress(done, len(tasks), "")
-    with closing(executor.run(folder.run, open_)) as endings:  # closed at once if interrupted
-        for ended in endings:
-            task = open_[ended.index]
-            done += 1
-            if ended.failure:
-                failures[task.key] = ended.failure
-            if progress:
-                progress(done, len(tasks), task.label)
-    return failures
+def _climb(plans: Sequence[LayerPlan], settings: BoundsRun, results: Results) -> list[LayerPlan]:
+    """Give layers with open verdicts more, rung by rung; return the plans with all their tasks."""
+    for rung in settings.ladder:
+        for part in range(PARTS):
+            plans = [_escalated(plan, settings, rung, part, results) for plan in plans]
+            results.solve(plans)
+    return list(plans)
 
 
-def _cost(task: Task) -> int:
-    """Work grows as n^3 a row."""
-    return len(task.rows) * int(task.weights.shape[1]) ** 3
-
-
-def _layer_rows(
-    plan: LayerPlan, widths: Sequence[float], folder: RunFolder, failures: Mapping[str, str], note: str
-) -> list[dict[str, Any]]:
-    rows = []
-    for bits in widths:
-        sums = {}
-        for (width, camp), tasks in plan.tasks.items():
-            if width == bits:
-                results = [(task, folder.result(task)) for task in tasks]
-                records = [row for _, result in results if result is not None for row in result["rows"]]
-                lost = [failures.get(task.key, "no result") for task, result in results if result is None]
-                sums[camp] = sum_camp(records, lost)
-        rows.append(bound_row(plan, bits, sums, note))
-    return rows
+def _escalated(plan: LayerPlan, settings: BoundsRun, rung: Rung, part: int, results: Results) -> LayerPlan:
+    for bits in settings.bits:
+        records, sums = results.records(plan, bits), results.sums(plan, bits)
+        plan = escalated(plan, bits, rung, part, records, sums, settings.limits)
+    return plan
 
 
 def _sources(plan: LayerPlan, bits: float) -> dict[str, list[str]]:
@@ -182,9 +152,14 @@ def _describe(settings: BoundsRun, model: Model, calibration: Calibration) -> di
             "tolerance": settings.tolerance,
             "seconds": settings.seconds,
             "methods": {camp: vars(methods) for camp, methods in settings.methods.items()},
+            "ladder": [f"{rung.camp} {rung.role}: {_text(rung.methods)}" for rung in settings.ladder],
         },
         "meaning": MEANING,
     }
+
+
+def _text(methods: Methods) -> str:
+    return ", ".join(filter(None, [methods.bound, *methods.points]))
 
 
 MEANING = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = [
     "LayerPlan",
     "PlanSettings",
     "StoredGram",
+    "add_tasks",
     "plan_layer",
     "sample_rows",
     "select_layers",
@@ -82,16 +83,20 @@ class LayerPlan:
     ----------
     layer : its weights
     rows : the output channels that are solved
-    tasks : by bit width and camp; empty where the layer cannot be solved
+    gram : of its inputs; None where the layer cannot be solved
+    tasks : by bit width and camp, in the order in which they were planned; empty where there is no gram
     sets : spec of the feasible set, by bit width and camp
+    stages : by bit width, how far methods were escalated; absent for not at all
     dead_inputs : inputs that were zero in all of calibration
     note : what is odd about the layer
     """
 
     layer: LayerWeights
     rows: tuple[int, ...] = ()
+    gram: StoredGram | None = None
     tasks: Mapping[tuple[float, Camp], tuple[Task, ...]] = field(default_factory=dict)
     sets: Mapping[tuple[float, Camp], str] = field(default_factory=dict)
+    stages: Mapping[float, int] = field(default_factory=dict)
     dead_inputs: int | None = None
     note: str = ""
 
@@ -134,10 +139,10 @@ def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSetti
         return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
     rows = sample_rows(layer.name, layer.shape[0], settings.rows, settings.seed)
     note = _join(note, _few_positions(gram.value), _dead_inputs(gram.value))
-    plan = LayerPlan(layer, rows, dead_inputs=gram.value.dead, note=note)
+    plan = LayerPlan(layer, rows, gram, dead_inputs=gram.value.dead, note=note)
     for bits in settings.bits:
         for camp in settings.methods:
-            plan = _add_camp(plan, gram, settings, bits, camp)
+            plan = _add_camp(plan, settings, bits, camp)
     return plan
 
 
@@ -154,19 +159,26 @@ def _dead_inputs(gram: LayerGram) -> str:
     return f"{gram.dead} of {groups * n} inputs{of_layer} always zero" if gram.dead else ""
 
 
-def _add_camp(
-    plan: LayerPlan, gram: StoredGram, settings: PlanSettings, bits: float, camp: Camp
-) -> LayerPlan:
+def _add_camp(plan: LayerPlan, settings: PlanSettings, bits: float, camp: Camp) -> LayerPlan:
     """Return the plan with the tasks of one camp at one bit width, or with the reason why it has none."""
-    matrix = plan.layer.matrix
     try:
-        spec = set_spec(matrix, bits, camp)
+        spec = set_spec(plan.layer.matrix, bits, camp)
     except ValueError as error:
         return replace(plan, note=_join(plan.note, f"{camp}: {error}"))
-    blocks = _blocks(plan.rows, plan.layer.n)
-    tasks = tuple(_task(plan.layer, matrix, rows, gram, settings, bits, camp, spec) for rows in blocks)
-    at = (bits, camp)
-    return replace(plan, tasks={**plan.tasks, at: tasks}, sets={**plan.sets, at: spec})
+    plan = replace(plan, sets={**plan.sets, (bits, camp): spec})
+    return add_tasks(plan, bits, camp, plan.rows, settings.methods[camp], settings.limits)
+
+
+def add_tasks(
+    plan: LayerPlan, bits: float, camp: Camp, rows: Sequence[int], methods: Methods, limits: Limits
+) -> LayerPlan:
+    """Return the plan with tasks that run methods on some of its rows, in the camp's set at that width."""
+    matrix, at = plan.layer.matrix, (bits, camp)
+    added = tuple(
+        _task(plan, matrix, block, bits, camp, methods, limits)
+        for block in _blocks(tuple(rows), plan.layer.n)
+    )
+    return replace(plan, tasks={**plan.tasks, at: (*plan.tasks.get(at, ()), *added)})
 
 
 def set_spec(matrix: F64, bits: float, camp: Camp) -> str:
@@ -197,18 +209,19 @@ def _blocks(rows: tuple[int, ...], n: int) -> Iterator[tuple[int, ...]]:
 
 
 def _task(
-    layer: LayerWeights,
+    plan: LayerPlan,
     matrix: F64,
     rows: tuple[int, ...],
-    gram: StoredGram,
-    settings: PlanSettings,
     bits: float,
     camp: Camp,
-    spec: str,
+    methods: Methods,
+    limits: Limits,
 ) -> Task:
+    gram = plan.gram
+    assert gram is not None, "only a layer that can be solved is given tasks"
     groups = len(gram.value.grams)
     return Task(
-        layer=layer.name,
+        layer=plan.layer.name,
         bits=bits,
         camp=camp,
         rows=rows,
@@ -217,9 +230,9 @@ def _task(
         gram_key=gram.key,
         gram_digest=gram.digest,
         groups=tuple(row * groups // len(matrix) for row in rows),
-        feasible=spec,
-        methods=settings.methods[camp],
-        limits=settings.limits,
+        feasible=plan.sets[bits, camp],
+        methods=methods,
+        limits=limits,
     )
 
 

@@ -160,8 +160,11 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return data
 
 
-_TEXT = {"layer", "kind", "verdict", "note", "quant_set", "prune_set", "quant_method", "prune_method"}
-_WHOLE = {"n", "rows", "rows_total", "dead_inputs"}
+_TEXT = {
+    "layer", "kind", "verdict", "note", "quant_set", "prune_set", "quant_method", "prune_method",
+    "quant_bound", "prune_bound",
+}  # fmt: skip
+_WHOLE = {"n", "rows", "rows_total", "n_weights", "stage", "dead_inputs"}
 
 
 def _type(pa: Any, name: str) -> Any:

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeAlias
 import pvq
 from pvq import arrays, registry
 from pvq.arrays import F64
+from pvq.empirical.peak_memory import peak_memory
 from pvq.empirical.points import Point
-from pvq.empirical.store import ArrayStore, content_key
-from pvq.errors import PvqError
+from pvq.empirical.shared_grams import layer_grams
+from pvq.empirical.store import content_key
 from pvq.provenance import versions
 from pvq.solvers.certificate_files import Claim
 from pvq.solvers.feasible import SETS, describe_set
@@ -34,16 +35,16 @@ class Methods:
 
     Parameters
     ----------
-    bound : the method whose certificate gives the ceiling
-    points : methods that look for good points; the first is the naive one that reports compare with
+    bound : the method whose certificate gives the ceiling, none if empty
+    points : methods that look for good points
     """
 
-    bound: str
-    points: tuple[str, ...]
+    bound: str = ""
+    points: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.points:
-            raise ValueError(f"points must name at least one method, got {self.points}")
+        if not self.bound and not self.points:
+            raise ValueError("methods must name a bound or points, got neither")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,9 @@ class Solved:
 
     Parameters
     ----------
-    rows : one mapping a row, see `_row_record` for the fields
+    rows : one mapping a row: row, problem, set, signal_lower and signal_upper (of w'Hw), errors (of each
+        method for points), error_lower, error_upper, method and bound (what gave them), certified, seconds,
+        note, claim, peak_mb
     claims : what the certificates say; a row's `claim` is the number of its claim here
     points : the best point of each row
     """
@@ -133,7 +136,7 @@ def run_task(task: Task) -> Solved:
 
     Raises
     ------
-    PvqError : the Gram matrices are gone, damaged or others than the task was planned with
+    PvqError : the Gram matrices are gone, damaged or others than the tasks were planned with
     ValueError : a row that no problem can be made of
     """
     from threadpoolctl import threadpool_limits
@@ -141,23 +144,15 @@ def run_task(task: Task) -> Solved:
     rows: list[dict[str, Any]] = []
     claims: list[Claim] = []
     points: list[Point] = []
-    with threadpool_limits(limits=1):
-        grams = _load_grams(task)
+    with threadpool_limits(limits=1), peak_memory() as peak:
+        grams = layer_grams(task.grams, task.gram_key, task.gram_digest)
         for row, group, w in zip(task.rows, task.groups, task.weights, strict=True):
             record, claim, point = _solve_row(task, row, grams[group], w)
             rows.append({**record, "claim": None if claim is None else len(claims)})
             claims += [] if claim is None else [claim]
             points.append(point)
-    return Solved(tuple(rows), tuple(claims), tuple(points))
-
-
-def _load_grams(task: Task) -> dict[int, Gram]:
-    stored = ArrayStore(task.grams).get(task.gram_key)
-    if stored is None:
-        raise PvqError(f"the Gram matrices of {task.layer} are missing or damaged; run again")
-    if content_key({}, stored["grams"]) != task.gram_digest:
-        raise PvqError(f"the Gram matrices of {task.layer} are no longer those of the task; run again")
-    return {group: Gram(stored["grams"][group]) for group in set(task.groups)}
+        most = peak()
+    return Solved(tuple({**row, "peak_mb": most} for row in rows), tuple(claims), tuple(points))
 
 
 def _solve_row(task: Task, row: int, gram: Gram, w: F64) -> tuple[dict[str, Any], Claim | None, Point]:
@@ -167,40 +162,45 @@ def _solve_row(task: Task, row: int, gram: Gram, w: F64) -> tuple[dict[str, Any]
     about = {"row": row, "problem": problem.digest, "set": describe_set(feasible)}
     if not gram.alive.any():
         return {**about, **_DEAD}, None, Point(problem, feasible.nearest(w))
-    bound = solve(problem, feasible, task.methods.bound, task.limits)
-    results = [solve(problem, feasible, method, task.limits) for method in task.methods.points]
-    best = _best([*results, bound])
-    claim = Claim.of(problem, feasible, bound) if bound.certificate is not None else None
-    record = _row_record(problem, bound, results, best)
+    points = [solve(problem, feasible, method, task.limits) for method in task.methods.points]
+    bound = solve(problem, feasible, task.methods.bound, task.limits) if task.methods.bound else None
+    results = points if bound is None else [*points, bound]
+    best = _best(results)
+    proof = bound is not None and bound.certificate is not None
+    claim = Claim.of(problem, feasible, bound) if proof else None  # type: ignore[arg-type]
+    record = {
+        "signal_lower": problem.signal_lower,
+        "signal_upper": problem.signal_upper,
+        "errors": {result.method: result.error_upper for result in points},
+        **_found(best, bound),
+        "seconds": sum(result.seconds for result in results),
+    }
     return {**about, **record}, claim, Point(problem, None if best is None else best.point)
 
 
 # A row whose inputs were all zero: nothing that happens to its weights is seen.
 _DEAD: dict[str, Any] = {
-    "signal_lower": 0.0, "signal_upper": 0.0, "error_lower": 0.0, "error_upper": 0.0, "naive_error": 0.0,
-    "method": None, "certified": True, "seconds": 0.0, "note": "all inputs of a row were zero",
+    "signal_lower": 0.0, "signal_upper": 0.0, "errors": {}, "error_lower": 0.0, "error_upper": 0.0,
+    "method": None, "bound": None, "certified": True, "seconds": 0.0, "note": "all inputs of a row were zero",
 }  # fmt: skip
 
 
-def _row_record(
-    problem: LayerProblem, bound: Result, points: list[Result], best: Result | None
-) -> dict[str, Any]:
-    """Return signal_lower and signal_upper (of w'Hw), error_lower, error_upper and naive_error (of
-    (x - w)'H(x - w), None where unknown), method of the best point, certified, seconds and note.
+def _found(best: Result | None, bound: Result | None) -> dict[str, Any]:
+    """Return error_lower and error_upper (of (x - w)'H(x - w), None where unknown), which methods gave them,
+    certified and note.
 
     A point without any error needs no certificate: no error is below 0.
     """
     exact = best is not None and best.error_upper == 0.0
+    lower = None if bound is None else bound.error_lower
+    proved = bound is not None and bound.certified
     return {
-        "signal_lower": problem.signal_lower,
-        "signal_upper": problem.signal_upper,
-        "error_lower": 0.0 if exact else bound.error_lower,
+        "error_lower": 0.0 if exact else lower,
         "error_upper": None if best is None else best.error_upper,
-        "naive_error": points[0].error_upper,
         "method": None if best is None else best.method,
-        "certified": bound.certified or exact,
-        "seconds": sum(result.seconds for result in [*points, bound]),
-        "note": "" if exact else _remark(bound),
+        "bound": bound.method if bound is not None and proved else None,
+        "certified": proved or exact,
+        "note": "" if exact or bound is None else _remark(bound),
     }
 
 

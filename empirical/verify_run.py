@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pvq.empirical.bound_rows import solved_columns, sum_camp
+from pvq.empirical.merge import merge_rows
 from pvq.empirical.points import SUFFIX, Point, load_points
 from pvq.empirical.run_folder import RunFolder, finite_rows
 from pvq.errors import PvqError
@@ -95,13 +96,13 @@ def _row_faults(
         found = {key: record for key in keys if (record := run.tasks.get(key)) is not None}
         for key, record in found.items():
             yield from _Check(run, run.tasks.path(key), record, claims).faults(row, camp)
-        records = [line for record in found.values() for line in record["rows"]]
-        sums[camp] = sum_camp(records, ["no result"] * (len(keys) - len(found)))
+        records = merge_rows(line for record in found.values() for line in record["rows"])
+        sums[camp] = sum_camp(records, [] if len(records) >= row["rows"] else ["no result"])
         if len(found) == len(keys):
-            solved[camp] = sorted((line["row"], line["problem"]) for line in records)
+            solved[camp] = [(line["row"], line["problem"]) for line in records]
     here, name = run.path / "bounds.json", f"{row['layer']}, {row['bits']} bits"
     for camp, lines in solved.items():
-        if lines != next(iter(solved.values())) or not len(lines) == len(dict(lines)) == row["rows"]:
+        if lines != next(iter(solved.values())) or len(lines) != row["rows"]:
             yield _mismatch(here, f"{name}: the records of {camp} are not of the {row['rows']} rows")
     (columns,) = finite_rows([solved_columns(sums)])  # type: ignore[arg-type]
     for column, value in columns.items():
@@ -124,6 +125,9 @@ class _Check:
         for name, value in said.items():
             if self.record[name] != value:
                 yield _mismatch(self.path, f"{name} is {self.record[name]!r}, the table says {value!r}")
+        indices = [line["row"] for line in self.record["rows"]]
+        if len(indices) != len(set(indices)):
+            yield _mismatch(self.path, "has two lines on one row")
         broken = [name for name, digest in self.record["files"].items() if not self.run.intact(name, digest)]
         for name in broken:
             yield _mismatch(self.path, f"certificates/{name} is missing or not the file that was written")

@@ -23,8 +23,9 @@ ERRORS = st.floats(min_value=0, max_value=1e6, allow_subnormal=False)
 
 def _record(**changes: Any) -> dict[str, Any]:
     record = {
-        "signal_lower": 1.0, "signal_upper": 1.0, "error_lower": 0.1, "error_upper": 0.2, "naive_error": 0.4,
-        "method": "m", "certified": True, "seconds": 0.5, "note": "",
+        "signal_lower": 1.0, "signal_upper": 1.0, "error_lower": 0.1, "error_upper": 0.2,
+        "errors": {"nearest": 0.4}, "method": "m", "bound": "b", "certified": True, "seconds": 0.5,
+        "note": "", "peak_mb": 100.0,
     }  # fmt: skip
     return record | changes
 
@@ -41,9 +42,9 @@ def test_sums_enclose_the_exact_ones(pairs: list[tuple[float, float]]) -> None:
 
 
 def test_sums_beyond_the_range_of_floats_stay_on_their_side() -> None:
-    total = sum_camp([_record(error_lower=1e308, error_upper=1e308, naive_error=math.inf)] * 2)
+    total = sum_camp([_record(error_lower=1e308, error_upper=1e308, errors={"nearest": math.inf})] * 2)
     assert total.lower == sys.float_info.max
-    assert total.upper == total.naive == math.inf
+    assert total.upper == total.errors["nearest"] == math.inf
     assert total.achieved(total.upper) == -math.inf
 
 
@@ -81,7 +82,7 @@ def test_a_row_without_a_value_leaves_no_sum_and_a_failure_leaves_none_at_all() 
 
 def test_snr_is_ten_log_of_the_ratio_and_exactness_is_infinite() -> None:
     total = sum_camp([_record(), _record()])
-    assert total.achieved(total.naive) == pytest.approx(10 * math.log10(2.0 / 0.8))
+    assert total.achieved(total.errors["nearest"]) == pytest.approx(10 * math.log10(2.0 / 0.8))
     assert total.at_most == pytest.approx(10.0)
     exact = sum_camp([_record(error_lower=0.0, error_upper=0.0)])
     assert exact.at_most == math.inf
@@ -127,7 +128,7 @@ def test_verdicts_by_hand() -> None:
 
 def test_rows_carry_the_published_fields_whatever_is_missing() -> None:
     layer = LayerWeights("a", "conv", np.ones((4, 2, 3, 3)))
-    for parts in itertools.product([None, CampSum(1.0, 1.0, 0.1, 0.2, 0.3, certified=True)], repeat=2):
+    for parts in itertools.product([None, CampSum(1.0, 1.0, 0.1, 0.2, {}, certified=True)], repeat=2):
         sums = {camp: part for camp, part in zip(("quantize", "prune"), parts, strict=True) if part}
         row = bound_row(LayerPlan(layer, (0, 2)), 4.0, sums, "remark")  # type: ignore[arg-type]
         assert (row["layer"], row["bits"], row["n"], row["rows"], row["rows_total"]) == ("a", 4, 18, 2, 4)

@@ -14,7 +14,8 @@ from pyarrow import parquet
 from torch import nn
 
 from pvq.empirical import run_folder
-from pvq.empirical.layerwise import METHODS, BoundsRun, run_bounds
+from pvq.empirical.effort import METHODS
+from pvq.empirical.layerwise import BoundsRun, run_bounds
 from pvq.empirical.plan import sample_rows, set_spec
 from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Methods
@@ -29,7 +30,7 @@ PUBLISHED = [
 
 
 def _timeless(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+    return [{key: value for key, value in row.items() if key not in ("seconds", "peak_mb")} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -285,7 +286,7 @@ def _records(run: Path) -> dict[tuple[str, int], dict[str, Any]]:
     for path in (run / "tasks").iterdir():
         record = json.loads(path.read_text())["record"]
         for row in record["rows"]:
-            kept = {key: value for key, value in row.items() if key not in ("seconds", "claim")}
+            kept = {key: value for key, value in row.items() if key not in ("seconds", "peak_mb", "claim")}
             found[record["camp"], row["row"]] = kept
     return found
 

@@ -52,7 +52,7 @@ def test_a_row_without_a_claim_does_not_shift_the_numbers_of_the_others(tmp_path
 def test_other_gram_matrices_than_planned_are_refused(tmp_path: Path) -> None:
     task = _task(tmp_path)
     ArrayStore(tmp_path).put("g", {"grams": 2 * GRAMS})
-    with pytest.raises(PvqError, match="of a are no longer those of the task; run again"):
+    with pytest.raises(PvqError, match="no longer those that were planned with; run again"):
         run_task(task)
 
 

@@ -224,7 +224,7 @@ def test_the_parquet_table_must_say_the_same(damage: str, folder: Path) -> None:
 
 
 def test_a_camp_that_failed_is_no_mismatch(tmp_path: Path) -> None:
-    from pvq.empirical.layerwise import METHODS
+    from pvq.empirical.effort import METHODS
     from pvq.empirical.tasks import Methods
 
     methods = {"quantize": METHODS["quantize"], "prune": Methods("perspectve", ("magnitude",))}

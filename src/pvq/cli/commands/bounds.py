@@ -22,6 +22,21 @@ HIDDEN = (
     "prune_method",
     "quant_nearest_snr_db",
     "prune_magnitude_snr_db",
+    "quant_gptq_snr_db",
+    "quant_obq_snr_db",
+    "prune_obs_snr_db",
+    "signal_lower",
+    "signal_upper",
+    "quant_error_lower",
+    "quant_error_upper",
+    "prune_error_lower",
+    "prune_error_upper",
+    "quant_bound",
+    "prune_bound",
+    "n_weights",
+    "kurtosis",
+    "peak_mb",
+    "stage",
     "quant_set",
     "prune_set",
     "dead_inputs",
@@ -39,7 +54,7 @@ def command(
     seed: Annotated[int, NOT_NEGATIVE] = 0,
     output: Output | None = None,
     workers: Annotated[int, AT_LEAST_ONE] = 1,
-    effort: Literal["standard", "thorough"] = "standard",
+    effort: Literal["standard", "decide", "thorough"] = "standard",
     fresh: Annotated[bool, Parameter(negative=())] = False,
     json: Json = False,
 ) -> None:
@@ -69,13 +84,15 @@ def command(
     workers
         Processes, each with one thread.
     effort
-        thorough tightens the bounds by cuts and blocks and searches longer: up to a minute a row.
+        decide spends cuts, blocks and exact search where a verdict is still open; thorough tightens every
+        bound by cuts and blocks and searches longer: up to a minute a row.
     fresh
         Compute everything anew instead of resuming.
     json
         Print rows as one JSON array on stdout.
     """
-    from pvq.empirical.layerwise import EFFORTS, BoundsRun, run_bounds
+    from pvq.empirical.effort import EFFORTS
+    from pvq.empirical.layerwise import BoundsRun, run_bounds
     from pvq.figures.report import write_report
 
     folder = output or Path("runs") / model.replace(":", "-").replace("/", "-")
@@ -89,7 +106,8 @@ def command(
         workers=workers,
         out=folder,
         fresh=fresh,
-        methods=EFFORTS[effort],
+        methods=EFFORTS[effort].methods,
+        ladder=EFFORTS[effort].ladder,
     )
     with progress_bar("bounds") as progress:
         table = run_bounds(settings, progress=progress)

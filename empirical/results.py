@@ -1,0 +1,101 @@
+"""The results of a run as they come: tasks are solved, their records merged and added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pvq.empirical.bound_rows import CampSum, sum_camp
+from pvq.empirical.executor import Executor
+from pvq.empirical.merge import merge_rows
+from pvq.empirical.plan import LayerPlan
+from pvq.empirical.run_folder import RunFolder
+from pvq.empirical.tasks import Camp, Task
+from pvq.progress import Progress
+
+__all__ = ["Results"]
+
+
+@dataclass
+class Results:
+    """What a run knows.
+
+    Parameters
+    ----------
+    folder : where results are kept
+    executor : solves what the folder does not have
+    progress : told of every task that ends
+    failures : why a task has no result, by its key
+    """
+
+    folder: RunFolder
+    executor: Executor
+    progress: Progress | None = None
+    failures: dict[str, str] = field(default_factory=dict)
+    _found: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def solve(self, plans: Sequence[LayerPlan]) -> None:
+        """Run the tasks of plans that have no intact result yet; one that fails is not tried again."""
+        tasks = {task.key: task for plan in plans for group in plan.tasks.values() for task in group}
+        new = [task for key, task in tasks.items() if key not in self._found and key not in self.failures]
+        open_ = sorted((task for task in new if not self._read(task)), key=_cost, reverse=True)
+        done = len(tasks) - len(open_)
+        self._tell(done, len(tasks))
+        with closing(self.executor.run(self.folder.run, open_)) as endings:  # closed at once if interrupted
+            for ended in endings:
+                task = open_[ended.index]
+                done += 1
+                if ended.failure or not self._read(task):
+                    self.failures[task.key] = ended.failure or "its result was damaged as it was written"
+                self._tell(done, len(tasks), task.label)
+
+    def _read(self, task: Task) -> bool:
+        """Take a task's result from the folder; return whether it is there, intact."""
+        result = self.folder.result(task)
+        if result is not None:
+            self._found[task.key] = result
+        return result is not None
+
+    def _tell(self, done: int, total: int, label: str = "") -> None:
+        if self.progress:
+            self.progress(done, total, label)
+
+    def records(self, plan: LayerPlan, bits: float) -> dict[Camp, list[dict[str, Any]]]:
+        """Return what is known of each row of a layer, by camp: one record a row."""
+        return {
+            camp: merge_rows(row for task in tasks for row in self._rows(task))
+            for camp, tasks in _camps(plan, bits)
+        }
+
+    def _rows(self, task: Task) -> Sequence[dict[str, Any]]:
+        return self._found[task.key]["rows"] if task.key in self._found else ()
+
+    def sums(self, plan: LayerPlan, bits: float) -> dict[Camp, CampSum]:
+        """Return the sums over the rows of a layer, by camp; none where a row has no result at all."""
+        records = self.records(plan, bits)
+        return {
+            camp: _summed(records[camp], len(plan.rows), self._why(tasks))
+            for camp, tasks in _camps(plan, bits)
+        }
+
+    def _why(self, tasks: Sequence[Task]) -> list[str]:
+        return [self.failures[task.key] for task in tasks if task.key in self.failures]
+
+
+def _summed(records: Sequence[Mapping[str, Any]], rows: int, failures: list[str]) -> CampSum:
+    """Add up records; a failure costs the sum where rows are missing, else it is only remarked."""
+    if len(records) < rows:
+        return sum_camp(records, failures or ["no result"])
+    total = sum_camp(records)
+    return replace(total, note="; ".join(filter(None, [total.note, *dict.fromkeys(failures)])))
+
+
+def _camps(plan: LayerPlan, bits: float) -> Iterator[tuple[Camp, tuple[Task, ...]]]:
+    return ((camp, tasks) for (width, camp), tasks in plan.tasks.items() if width == bits)
+
+
+def _cost(task: Task) -> int:
+    """Work grows as n^3 a row."""
+    return len(task.rows) * int(task.weights.shape[1]) ** 3
