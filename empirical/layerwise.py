@@ -35,7 +35,7 @@ class BoundsRun:
     model : name of a network, or the network
     out : folder of the run; a folder with results of the same content is gone on with
     bits : widths, each in (0, 16]
-    layers : pattern of layer names
+    layers : patterns of layer names, by commas
     rows : output channels per layer, drawn with the seed; all if None
     calibration : ``DATA:N``
     seed : of rows, images and methods

@@ -101,19 +101,22 @@ class LayerPlan:
     note: str = ""
 
 
-def select_layers(model: Model, pattern: str) -> list[LayerWeights]:
-    """Return the layers whose names match a pattern such as ``layer2.*``, embeddings left out.
+def select_layers(model: Model, patterns: str) -> list[LayerWeights]:
+    """Return the layers whose names match one of several patterns, such as ``layer2.*,fc``; no embeddings.
 
     Raises
     ------
-    PvqError : none does
+    PvqError : a pattern matches none
     """
     layers = [layer for layer in model.weights().values() if layer.kind != "embedding"]
-    chosen = [layer for layer in layers if fnmatchcase(layer.name, pattern)]
-    if not chosen:
-        names = [layer.name for layer in layers]
-        raise PvqError(f"no layer of {model.name} matches {pattern!r}{suggest(pattern, names)}")
-    return chosen
+    chosen: set[str] = set()
+    for pattern in (text.strip() for text in patterns.split(",")):
+        found = {layer.name for layer in layers if fnmatchcase(layer.name, pattern)}
+        if not found:
+            known = suggest(pattern, [layer.name for layer in layers])
+            raise PvqError(f"no layer of {model.name} matches {pattern!r}{known}")
+        chosen |= found
+    return [layer for layer in layers if layer.name in chosen]
 
 
 def sample_rows(layer: str, total: int, rows: int | None, seed: int) -> tuple[int, ...]:

@@ -327,9 +327,15 @@ def test_settings_are_checked(changes: dict[str, Any], demand: str, tmp_path: Pa
         BoundsRun("m", tmp_path, **changes)
 
 
+def test_patterns_of_layers_are_alternatives_in_the_networks_order(tmp_path: Path) -> None:
+    rows = run_bounds(tiny.run_of(tmp_path, layers="head, first"))
+    assert [row["layer"] for row in rows] == ["first", "head"]
+
+
 def test_no_matching_layer_and_weights_without_network_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PvqError, match="no layer of tiny matches 'heat'; did you mean head"):
-        run_bounds(tiny.run_of(tmp_path, layers="heat"))
+    for layers in ("heat", "first,heat"):
+        with pytest.raises(PvqError, match="no layer of tiny matches 'heat'; did you mean head"):
+            run_bounds(tiny.run_of(tmp_path, layers=layers))
     torch.save(tiny.tiny_net().state_dict(), tmp_path / "net.pt")
     with pytest.raises(PvqError, match=r"^weights only: file:"):
         run_bounds(BoundsRun(f"file:{tmp_path / 'net.pt'}", tmp_path / "run"))

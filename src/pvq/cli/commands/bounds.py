@@ -72,7 +72,7 @@ def command(
     bits
         Bit widths: 2:8 or 3,5,6.
     layers
-        Only layers whose name matches this pattern, such as "layer2.*".
+        Only layers whose name matches one of these patterns: "layer2.*,fc".
     rows
         Output channels drawn per layer with the seed; all if not given.
     calibration
