@@ -1,43 +1,48 @@
-"""The report of a bound run: one HTML page that opens offline, and its pictures."""
+"""The report of a bound run: one HTML page that opens offline, its pictures, and the rows as CSV and Markdown."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pvq.errors import MissingExtra
-from pvq.figures.ranges import BAND, chunks, ranges_canvas
-from pvq.figures.run import BoundRun, read_run
-from pvq.figures.save import save_canvas
-from pvq.figures.style import COLOURS, paper_style
-from pvq.figures.text import count, db, kind, percent, width
-from pvq.figures.verdicts import VERDICTS, advice, coverage, tally
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from pvq.empirical.atomic import write_text
+from pvq.figures.anchors import anchors_of
+from pvq.figures.columns import columns_of
+from pvq.figures.cost import cost_sentences, layer_seconds
+from pvq.figures.distance import LIMITS, Distance, distances, sentences
+from pvq.figures.held_out import held_out_sentences
+from pvq.figures.kurtosis import kurtosis_sentence
+from pvq.figures.page import render
+from pvq.figures.pictures import pictures_of
+from pvq.figures.run import BoundRow, BoundRun
+from pvq.figures.run_files import write_csv, write_markdown
+from pvq.figures.stored_run import read_run
+from pvq.figures.verdicts import VERDICTS, advice, headline, proved_words, scope, tally
 
 __all__ = ["write_report"]
 
-_TEMPLATES = Path(__file__).with_name("templates")
-# Colours of the picture that the page's own style sheet replaces, so that it follows light and dark.
-_INKS = {
-    "#222222": "var(--ink)",
-    "#444444": "var(--soft)",
-    "#e4e4e4": "var(--rule)",
-    "#777777": "var(--soft)",
-}
-_INKS |= {BAND: "var(--tint)"}
-_INKS |= {COLOURS["quantize"].lower(): "var(--quantize)", COLOURS["prune"].lower(): "var(--prune)"}
+
+@dataclass(frozen=True)
+class Width:
+    """What the page says of one bit width."""
+
+    bits: float
+    advice: str
+    tally: Mapping[str, int]
+    proved: str
+    distances: Sequence[Distance]
+    distance_sentences: Sequence[str]
+    kurtosis: str
 
 
 def write_report(run_dir: str | Path) -> Path:
-    """Write report.html and figures/ of the bound run in `run_dir`; return the page's path.
+    """Write report.html, bounds.csv, bounds.md and figures/ of the bound run in `run_dir`; return the page's path.
 
     The page is one file without any request to elsewhere. It shows what is proved of how much of the
-    network, what to do, the range of SNR (dB) of both camps on every layer, all rows, and how they were made.
+    network, what to do, the range of SNR (dB) of both camps on every layer, how far the standard methods are
+    from the ceiling, all rows, and how they were made.
 
     Parameters
     ----------
@@ -49,85 +54,55 @@ def write_report(run_dir: str | Path) -> Path:
     MissingExtra : matplotlib or jinja2 is not installed
     """
     folder, run = Path(run_dir), read_run(run_dir)
-    page = _environment().get_template("report.html.j2").render(
-        run=run, pictures=_pictures(run, folder / "figures"), anchors=_anchors(run.layers), **_words(run)
+    write_csv(run, folder / "bounds.csv")
+    write_markdown(run, folder / "bounds.md")
+    anchors, widths = anchors_of(run.layers), [_width(run, bits) for bits in run.bits]
+    found = {width.bits: width.distances for width in widths}
+    pictures = pictures_of(run, found, anchors, folder / "figures")
+    page = render("report.html.j2", run=run, pictures=pictures, anchors=anchors, widths=widths, **_words(run))
+    write_text(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _width(run: BoundRun, bits: float) -> Width:
+    rows = run.at(bits)
+    return Width(
+        bits, advice(run, bits), tally(rows), proved_words(rows, "layers"), distances(rows), sentences(rows),
+        kurtosis_sentence(rows),
     )  # fmt: skip
-    path = folder / "report.html"
-    path.write_text(page, encoding="utf-8")
-    return path
 
 
 def _words(run: BoundRun) -> dict[str, Any]:
     """What the template says besides the rows themselves."""
-    widths = [[row for row in run.rows if row.bits == bits] for bits in run.bits]
+    layers: dict[str, list[BoundRow]] = {layer: [] for layer in run.layers}
+    for row in run.rows:
+        layers[row.layer].append(row)
     return {
-        "title": str(_find(run.manifest, "model") or "network"),
-        "coverage": coverage(run.rows),
-        "widths": [
-            {"bits": bits, "advice": advice(run, bits), "tally": tally(rows), "coverage": coverage(rows)}
-            for bits, rows in zip(run.bits, widths, strict=True)
-        ],
+        "title": run.model,
+        "headline": headline(run),
+        "scope": scope(run),
+        "tally": tally(run.rows),
+        "layers": layers,
+        "columns": columns_of(run.rows),
+        "limits": LIMITS,
+        "cost": cost_sentences(run.rows),
+        "seconds": layer_seconds(run.rows),
+        "held_out": held_out_sentences(run.rows),
         "verdicts": VERDICTS,
         "likely": _find(run.manifest, "likely"),
+        "calibration": _calibration(run.manifest),
         "origin": list(_flat(run.manifest)),
-        "sampled": any(row.rows and row.rows_total and row.rows < row.rows_total for row in run.rows),
     }
 
 
-def _environment() -> Environment:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtra("jinja2", "figures") from error
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters.update(db=db, count=count, width=width, percent=percent, kind=kind)
-    return environment
-
-
-def _pictures(run: BoundRun, out: Path) -> list[dict[str, Any]]:
-    """Save the range pictures as PNG and SVG; return the bits and the inline SVG of each."""
-    out.mkdir(parents=True, exist_ok=True)
-    pictures: list[dict[str, Any]] = []
-    with paper_style():
-        for bits in chunks(run.bits):
-            picture = ranges_canvas(run, bits)
-            name = f"snr-ranges-{'-'.join(map(width, bits))}-bits"
-            save_canvas(picture, out / name)
-            pictures.append({"bits": bits, "name": name, "svg": _inline(picture, f"p{len(pictures)}-")})
-    return pictures
-
-
-def _inline(picture: Any, prefix: str) -> Any:
-    """Return the picture as SVG for a page: text stays text, ids are unique, colours follow the page."""
-    from markupsafe import Markup
-    from matplotlib import rc_context
-
-    text = io.StringIO()
-    with rc_context({"svg.fonttype": "none"}):
-        picture.savefig(text, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    svg = text.getvalue()
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg)
-    svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
-    for colour, variable in _INKS.items():
-        svg = re.sub(colour, variable, svg, flags=re.IGNORECASE)
-    return Markup(svg)  # matplotlib has escaped the names of layers
-
-
-def _anchors(layers: tuple[str, ...]) -> dict[str, str]:
-    """Return an id for each layer: its name with what an id or a link cannot hold replaced, made unique."""
-    anchors: dict[str, str] = {}
-    for layer in layers:
-        anchor = stem = "layer-" + (re.sub(r"[^A-Za-z0-9._-]+", "-", layer).strip("-") or "unnamed")
-        copies = 1
-        while anchor in anchors.values():
-            copies += 1
-            anchor = f"{stem}-{copies}"
-        anchors[layer] = anchor
-    return anchors
+def _calibration(manifest: Mapping[str, Any]) -> str:
+    """Return the calibration images as the manifest names them; empty where it does not."""
+    about = manifest.get("calibration")
+    if not isinstance(about, Mapping):
+        return str(about or "")
+    digest = str(about.get("digest") or "")
+    name = str(about.get("calibration") or "")
+    return f"{name} (content {digest[:12]})" if name and digest else name
 
 
 def _find(tree: Any, key: str) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "COLUMN", "PAGE", "canvas", "label_ends", "paper_style", "spread"]
+__all__ = ["BAND", "COLOURS", "COLUMN", "PAGE", "canvas", "label_ends", "paper_style", "spread"]
 
 COLUMN, PAGE = 3.4, 7.0  # inches: one column, both columns
 
@@ -31,6 +31,7 @@ COLOURS = {
     "orange": "#E69F00",
     "grey": "#777777",
 }
+BAND = "#f6f6f6"  # behind every other line of a list
 
 
 def paper_style() -> AbstractContextManager[None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
-__all__ = ["UNKNOWN", "count", "db", "kind", "percent", "short", "width"]
+__all__ = ["UNKNOWN", "count", "db", "duration", "kind", "listed", "percent", "short", "step", "width"]
 
 UNKNOWN = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -68,3 +69,35 @@ def short(name: str, most: int = 34) -> str:
     """
     half = (most - 1) // 2
     return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the units in which people say it.
+
+    >>> [duration(s) for s in (0.0123, 7.26, 83.0, 7384.0, None)]
+    ['0.012 s', '7.3 s', '1 min 23 s', '2 h 3 min', '–']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    if seconds < 60:
+        return f"{seconds:#.2g} s".replace(". ", " ")
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def step(value: float) -> str:
+    """Return a chosen limit as short as it is written.
+
+    >>> step(0.4), step(3.0)
+    ('0.4', '3')
+    """
+    return f"{value:g}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pvq.figures.run import BoundRow, BoundRun
+from pvq.figures.text import percent
 
-__all__ = ["VERDICTS", "Coverage", "advice", "coverage", "tally"]
+__all__ = ["VERDICTS", "Coverage", "advice", "coverage", "headline", "proved_words", "scope", "tally"]
 
 VERDICTS = (
     "quantize (proved)",
@@ -72,6 +73,45 @@ def tally(rows: Sequence[BoundRow]) -> dict[str, int]:
     """Return the number of rows with each verdict that occurs, in the order of `VERDICTS`."""
     counts = Counter("no verdict" if row.camp == "failed" else row.verdict for row in rows)
     return {verdict: counts[verdict] for verdict in VERDICTS if counts[verdict]}
+
+
+def proved_words(rows: Sequence[BoundRow], unit: str) -> str:
+    """Return what share of rows and of weights is proved.
+
+    Parameters
+    ----------
+    unit : what a row is, in the plural
+
+    >>> proved_words([BoundRow("a", 4, "prune (proved)", n=9, rows_total=8)], "layers")
+    '1 of 1 layers (100 %), 100 % of the weights'
+    """
+    found = coverage(rows)
+    text = f"{found.proved} of {found.total} {unit} ({percent(found.share)})"
+    return text if found.weight_share is None else f"{text}, {percent(found.weight_share)} of the weights"
+
+
+def headline(run: BoundRun) -> str:
+    """Return the verdict coverage of a run in one sentence.
+
+    >>> headline(BoundRun((BoundRow("a", 4, "prune (proved)", n=9, rows_total=8),), {}))
+    'The winner is proved for 1 of 1 answers (100 %), 100 % of the weights.'
+    """
+    return f"The winner is proved for {proved_words(run.rows, 'answers')}."
+
+
+def scope(run: BoundRun) -> str:
+    """Return what the headline counts, and what a proof speaks of where output channels were sampled.
+
+    >>> scope(BoundRun((BoundRow("a", 4, "prune (proved)", n=9, rows=2, rows_total=8),), {}))
+    'An answer is one layer at one bit width. Weights are counted by whole layers, but rows were sampled: a proof
+    speaks of the rows bounded, which hold 25 % of the weights.'
+    """
+    text = "An answer is one layer at one bit width."
+    if not run.sampled:
+        return text
+    share = percent(coverage(run.rows).bounded_share)
+    text += " Weights are counted by whole layers, but rows were sampled: a proof speaks of the rows bounded, "
+    return f"{text}which hold {share} of the weights."
 
 
 def advice(run: BoundRun, bits: float) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pvq.errors import PvqError
-from pvq.figures.run import BoundRow, Camp, read_run
+from pvq.figures.run import BoundRow, Camp
+from pvq.figures.stored_run import read_run
 
 from .bound_rows import awkward, row, write
 
