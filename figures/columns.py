@@ -55,8 +55,8 @@ def _rows(row: BoundRow) -> str:
     return count(row.rows) if row.rows_total is None else f"{count(row.rows)} of {count(row.rows_total)}"
 
 
-def _share(value: float | None) -> str:
-    return UNKNOWN if value is None else f"{100 * value:.1f} %"
+def _drift(row: BoundRow) -> str:
+    return UNKNOWN if row.gram_drift is None else f"{100 * row.gram_drift:.1f} %"
 
 
 COLUMNS = (
@@ -73,7 +73,7 @@ COLUMNS = (
     Column("weights", "rows", lambda row: row.rows, _rows, optional=True),
     _db("cost", "seconds", lambda row: row.seconds, optional=True),
     _whole("cost", "MB", lambda row: row.peak_mb),
-    Column("held-out", "H moved", lambda row: row.gram_drift, lambda row: _share(row.gram_drift), optional=True),
+    Column("held-out", "H moved", lambda row: row.gram_drift, _drift, optional=True),
     _db("held-out", "quantize", lambda row: row.quantize.fresh, optional=True),
     _db("held-out", "prune", lambda row: row.prune.fresh, optional=True),
 )

@@ -30,9 +30,10 @@ def cost_sentences(rows: Sequence[BoundRow]) -> list[str]:
     seconds = layer_seconds(rows)
     if seconds:
         slowest = max(seconds, key=lambda layer: seconds[layer])
+        whole, middle = duration(sum(seconds.values())), duration(median(seconds.values()))
         said.append(
-            f"Solving took {duration(sum(seconds.values()))} on one thread, {duration(median(seconds.values()))} "
-            f"for the median layer and {duration(seconds[slowest])} for the slowest, {slowest}."
+            f"Solving took {whole} on one thread, {middle} for the median layer and "
+            f"{duration(seconds[slowest])} for the slowest, {slowest}."
         )
     peaks = [(row.peak_mb, row.layer) for row in rows if row.peak_mb is not None]
     if peaks:

@@ -13,9 +13,14 @@ from pvq.figures.text import step, width
 __all__ = ["LIMITS", "METHODS", "Distance", "distances", "sentences"]
 
 METHODS: Mapping[str, Mapping[str, str]] = {
-    "quantize": {"nearest": "rounding to nearest", "gptq": "GPTQ", "obq": "OBQ", "best": "the best point found"},
+    "quantize": {
+        "nearest": "rounding to nearest",
+        "gptq": "GPTQ",
+        "obq": "OBQ",
+        "best": "the best point found",
+    },
     "prune": {"magnitude": "magnitude pruning", "obs": "OBS", "best": "the best mask found"},
-}  # fmt: skip
+}
 _NAIVE = {"quantize": "nearest", "prune": "magnitude"}
 LIMITS = (0.5, 1.0, 3.0)  # dB, the columns of the table: an eighth, a quarter, twice the error
 _STEPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
@@ -82,13 +87,13 @@ def distances(rows: Sequence[BoundRow]) -> list[Distance]:
 def sentences(rows: Sequence[BoundRow]) -> list[str]:
     """Return, for each camp at one bit width, how near most layers come to the best possible.
 
-    The limit named for a method is the smallest round one that four of five layers keep. Naive methods are left
-    to the table.
+    The limit named for a method is the smallest round one that four of five layers keep. Naive methods are
+    left to the table.
 
     >>> point = Camp(10.0, 10.5, standard={"gptq": 10.2})
     >>> print(*sentences([BoundRow("a", 4, quantize=point, certified=True)]))
-    At 4 bits GPTQ is within 0.4 dB of the best possible on 1 of 1 layers, the best point found within 0.6 dB on
-    1 of 1.
+    At 4 bits GPTQ is within 0.4 dB of the best possible on 1 of 1 layers, the best point found within 0.6 dB
+    on 1 of 1.
     """
     naive = {METHODS[camp][name] for camp, name in _NAIVE.items()}
     found = [distance for distance in distances(rows) if distance.method not in naive]
@@ -98,8 +103,10 @@ def sentences(rows: Sequence[BoundRow]) -> list[str]:
 
 def _sentence(found: Sequence[Distance]) -> str:
     first, *others = found
-    text = f"At {width(first.bits)} bits {first.method} is within {step(first.limit)} dB of the best possible on "
-    text += f"{first.within(first.limit)} of {len(first.gaps)} layers"
+    text = (
+        f"At {width(first.bits)} bits {first.method} is within {step(first.limit)} dB of the best possible "
+    )
+    text += f"on {first.within(first.limit)} of {len(first.gaps)} layers"
     parts = [f"{d.method} within {step(d.limit)} dB on {d.within(d.limit)} of {len(d.gaps)}" for d in others]
     return ", ".join([text, *parts]) + "."
 

@@ -1,4 +1,4 @@
-"""The picture of distances: one mark per layer, from the ceiling at the left to what a method misses of it."""
+"""The picture of distances: one mark per layer, as far from the left as a method stays below the ceiling."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _draw(distance: Distance, line: int, anchors: Mapping[str, str], axes: Axes)
                              facecolors=colour + "40", edgecolors=colour, zorder=2)  # fmt: skip
         marks.set_urls([layer_link(anchors[layer], f"{layer}: {db(gap)} dB") for layer, gap in gaps.items()])
     if finite_or_none(distance.median) is not None:
-        axes.plot(distance.median, line, "|", color=COLOURS["limit"], markersize=11, markeredgewidth=1.6, zorder=3)
+        axes.plot(distance.median, line, "|", color=COLOURS["limit"], markersize=11, markeredgewidth=1.6)
 
 
 def _frame(axes: Axes, top: float) -> None:

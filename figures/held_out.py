@@ -17,11 +17,11 @@ def held_out_sentences(rows: Sequence[BoundRow]) -> list[str]:
     """Return how far fresh images' Gram matrices and SNRs lie from those of the run; empty without any.
 
     >>> from pvq.figures.run import Camp
-    >>> row = BoundRow("a", 4, "quantize (proved)", Camp(9.0, fresh=8.5), Camp(5.0, fresh=5.5), gram_drift=0.04)
-    >>> print(*held_out_sentences([row]), sep=chr(10))
+    >>> camps = Camp(9.0, fresh=8.5), Camp(5.0, fresh=5.5)
+    >>> print(*held_out_sentences([BoundRow("a", 4, "quantize (proved)", *camps, gram_drift=0.04)]))
     Measured on them, H differs from the calibration images' H by 4.0 % (median; at most 4.0 %, a).
-    On them the same quantized points reach 0.50 dB less and pruned points reach 0.50 dB more than on the calibration images (medians).
-    The camp of the verdict leads there too in 1 of 1 answers.
+    On them the same quantized points reach 0.50 dB less and pruned points reach 0.50 dB more than on the
+    calibration images (medians). The camp of the verdict leads there too in 1 of 1 answers.
     """
     return [*_drift(rows), *_change(rows), *_confirmed(rows)]
 
@@ -31,8 +31,8 @@ def _drift(rows: Sequence[BoundRow]) -> Iterable[str]:
     if drifts:
         worst = max(drifts, key=lambda layer: drifts[layer])
         yield (
-            f"Measured on them, H differs from the calibration images' H by {_share(median(drifts.values()))} "
-            f"(median; at most {_share(drifts[worst])}, {worst})."
+            "Measured on them, H differs from the calibration images' H by "
+            f"{_share(median(drifts.values()))} (median; at most {_share(drifts[worst])}, {worst})."
         )
 
 

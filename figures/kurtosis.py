@@ -23,7 +23,8 @@ def kurtosis_sentence(rows: Sequence[BoundRow]) -> str:
 
     >>> rows = [BoundRow("a", 4, "open", kurtosis=3.0), BoundRow("b", 4, "prune (likely)", kurtosis=9.0)]
     >>> kurtosis_sentence(rows)
-    'At 4 bits the median kurtosis is 9.0 where pruning leads (1 layer) and 3.0 where neither leads (1 layer).'
+    'At 4 bits the median kurtosis is 9.0 where pruning leads (1 layer) and 3.0 where neither leads (1
+    layer).'
     """
     parts = []
     for camp, wins in _WINS.items():

@@ -16,11 +16,17 @@ from pvq.figures.text import db, width
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["kurtosis_canvas"]
 
 # Shape tells the camp, filling the certainty; colour only repeats it.
-_MARKS = {"quantize": ("o", COLOURS["quantize"]), "prune": ("s", COLOURS["prune"]), "open": ("D", COLOURS["grey"])}
+_MARKS = {
+    "quantize": ("o", COLOURS["quantize"]),
+    "prune": ("s", COLOURS["prune"]),
+    "open": ("D", COLOURS["grey"]),
+}
+_TICKS = (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 _HEIGHT = 2.5  # inches
 
 
@@ -75,11 +81,12 @@ def _draw_marks(
     marks = axes.scatter([row.kurtosis or 0 for row in rows], [row.margin or 0 for row in rows], s=17,
                          marker=marker, facecolors=colour if proved else "#ffffff", edgecolors=colour,
                          linewidths=1.0, zorder=3)  # fmt: skip
-    marks.set_urls([layer_link(anchors[row.layer], f"{row.layer}: {row.verdict}, {_about(row)}") for row in rows])
+    marks.set_urls([layer_link(anchors[row.layer], _about(row)) for row in rows])
 
 
 def _about(row: BoundRow) -> str:
-    return f"kurtosis {row.kurtosis:.2f}, quantize less prune {db(row.margin)} dB"
+    numbers = f"kurtosis {row.kurtosis:.2f}, quantize less prune {db(row.margin)} dB"
+    return f"{row.layer}: {row.verdict}, {numbers}"
 
 
 def _scale(axes: Axes, values: Sequence[float]) -> None:
@@ -89,8 +96,7 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
     from matplotlib.ticker import NullFormatter, NullLocator, ScalarFormatter
 
     axes.set_xscale("log")
-    ticks = [tick for tick in (1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000) if min(values) <= tick <= max(values)]
-    axes.set_xticks(ticks)
+    axes.set_xticks([tick for tick in _TICKS if min(values) <= tick <= max(values)])
     axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -99,15 +105,18 @@ def _scale(axes: Axes, values: Sequence[float]) -> None:
 def _key(figure: Figure) -> None:
     from matplotlib.lines import Line2D
 
-    names = {"quantize": "quantize", "prune": "prune", "open": "open"}
-    handles = [
-        Line2D([], [], linestyle="", marker=_MARKS[camp][0], markersize=4.2, color=_MARKS[camp][1], label=label,
-               markerfacecolor=_MARKS[camp][1] if proved else "#ffffff")
-        for camp, proved, label in [
-            *((camp, proved, f"{names[camp]} ({'proved' if proved else 'likely'})")
-              for camp in ("quantize", "prune") for proved in (True, False)),
-            ("open", False, "open"),
-        ]
-    ]  # fmt: skip
+    handles = [_handle(camp, proved) for camp in ("quantize", "prune") for proved in (True, False)]
+    handles.append(_handle("open", False))
     handles.append(Line2D([], [], color=COLOURS["grey"], linewidth=1.1, label="what certificates leave"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, columnspacing=1.2, handletextpad=0.3)
+
+
+def _handle(camp: str, proved: bool) -> Line2D:
+    from matplotlib.lines import Line2D
+
+    marker, colour = _MARKS[camp]
+    label = camp if camp == "open" else f"{camp} ({'proved' if proved else 'likely'})"
+    fill = colour if proved else "#ffffff"
+    return Line2D(
+        [], [], linestyle="", marker=marker, markersize=4.2, color=colour, markerfacecolor=fill, label=label
+    )

@@ -49,7 +49,7 @@ def pictures_of(
 ) -> list[Picture]:
     """Draw and save the pictures of a run into `out`; return them in the page's order."""
     out.mkdir(parents=True, exist_ok=True)
-    pictures = []
+    pictures: list[Picture] = []
     with paper_style():
         for kind, name, label, drawn in _drawn(run, distances, anchors):
             drawn.draw_without_rendering()

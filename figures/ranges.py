@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pvq.arrays import finite_or_none
 from pvq.figures.inline_svg import layer_link
@@ -23,12 +24,13 @@ T = TypeVar("T")
 CAMPS = {"quantize": -0.17, "prune": +0.17}  # distance of a camp's bar from the layer's line, in rows
 _ROW, _FRAME = 0.235, 0.80  # inches per layer, and for axis, title and key
 _TALLEST = 100.0  # inches; a longer list of layers gets thinner rows
-_MARKS: Mapping[str, Mapping[str, object]] = {
+_MARKS: Mapping[str, Mapping[str, Any]] = {
     "at_most": {"marker": "|", "markersize": 6.5, "markeredgewidth": 1.3},
     "naive": {"marker": "x", "markersize": 3.2, "markeredgewidth": 0.8},
     "achieved": {"marker": "o", "markersize": 3.4},
 }
-_FILLS = {"quantize": None, "prune": "#ffffff"}  # a dot is full or hollow, so that no camp is told by colour alone
+# A dot is full or hollow, so that no camp is told by colour alone.
+_FILLS = {"quantize": COLOURS["quantize"], "prune": "#ffffff"}
 
 
 def ranges_canvas(
@@ -70,7 +72,7 @@ def chunks(items: Sequence[T], most: int = 4) -> list[tuple[T, ...]]:
     groups = math.ceil(len(items) / most)
     size, larger = divmod(len(items), groups)
     starts = [i * size + min(i, larger) for i in range(groups + 1)]
-    return [tuple(items[a:b]) for a, b in zip(starts, starts[1:], strict=False)]
+    return [tuple(items[a:b]) for a, b in pairwise(starts)]
 
 
 def draw_ranges(rows: Sequence[BoundRow], layers: Sequence[str], axes: Axes) -> None:
@@ -89,15 +91,15 @@ def draw_ranges(rows: Sequence[BoundRow], layers: Sequence[str], axes: Axes) -> 
 
 
 def _draw_camp(camps: Sequence[tuple[Camp, float]], name: str, axes: Axes) -> None:
-    """Draw the bars of one camp: a dot at the found point, a stroke at the ceiling, a cross at the naive point."""
+    """Draw a camp's bars: a dot at the found point, a stroke at the ceiling, a cross at the naive point."""
     colour = COLOURS[name]
     _draw_bars(camps, colour, axes)
     for key, mark in _MARKS.items():
         known = [(x, y) for camp, y in camps if (x := finite_or_none(getattr(camp, key))) is not None]
         if known:
-            fill = _FILLS[name] if key == "achieved" else None
-            axes.plot(*zip(*known, strict=True), color=colour, linestyle="", **mark,
-                      markerfacecolor=fill or colour)  # type: ignore[arg-type]  # fmt: skip
+            values, heights = zip(*known, strict=True)
+            fill = _FILLS[name] if key == "achieved" else colour
+            axes.plot(values, heights, color=colour, linestyle="", markerfacecolor=fill, **mark)
     for camp, y in camps:
         if camp.achieved == math.inf:
             _note("no error", 0.9, y, colour, axes)
@@ -129,7 +131,7 @@ def _key(figure: Figure) -> None:
     ink = COLOURS["grey"]
     dots = [
         Line2D([], [], color=COLOURS[camp], linewidth=4.2, marker="o", markersize=3.4,
-               markerfacecolor=_FILLS[camp] or COLOURS[camp], label=f"{camp} (from the point reached)")
+               markerfacecolor=_FILLS[camp], label=f"{camp} (from the point reached)")
         for camp in CAMPS
     ]  # fmt: skip
     handles = [

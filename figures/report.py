@@ -1,4 +1,4 @@
-"""The report of a bound run: one HTML page that opens offline, its pictures, and the rows as CSV and Markdown."""
+"""The report of a bound run: one HTML page that opens offline, its pictures, the rows as CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Width:
 
 
 def write_report(run_dir: str | Path) -> Path:
-    """Write report.html, bounds.csv, bounds.md and figures/ of the bound run in `run_dir`; return the page's path.
+    """Write report.html, bounds.csv, bounds.md and figures/ of a bound run; return the page's path.
 
     The page is one file without any request to elsewhere. It shows what is proved of how much of the
     network, what to do, the range of SNR (dB) of both camps on every layer, how far the standard methods are

@@ -36,8 +36,10 @@ def write_markdown(run: BoundRun, path: Path) -> None:
     write_text(path, "\n".join(_lines(run)) + "\n")
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]) -> list[str]:
-    """Return the lines of a table.
+def markdown_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool]
+) -> list[str]:
+    r"""Return the lines of a table.
 
     Parameters
     ----------
@@ -46,17 +48,18 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers
     >>> print(*markdown_table(["layer", "dB"], [["a|b", "1.0"]], [False, True]), sep=chr(10))
     | layer | dB |
     | --- | ---: |
-    | a\\|b | 1.0 |
+    | a\|b | 1.0 |
     """
     rule = ["---:" if number else "---" for number in numbers]
-    return [f"| {' | '.join(line)} |" for line in (map(escaped, header), rule, *(map(escaped, row) for row in rows))]
+    lines = [[escaped(cell) for cell in header], rule, *([escaped(cell) for cell in row] for row in rows)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line.
+    r"""Return text that Markdown shows as it is, on one line.
 
     >>> print(escaped("layer_1 *new*"))
-    layer\\_1 \\*new\\*
+    layer\_1 \*new\*
     """
     line = " ".join(text.split())
     return "".join(f"\\{character}" if character in "\\`*_[]<>|#$~&" else character for character in line)
@@ -79,8 +82,8 @@ def _lines(run: BoundRun) -> Iterator[str]:
 
 _MEANING = (
     "SNR of the layer's output in dB. *Reached*: by a point that was found; *at most*: no point exceeds it. "
-    "*Lead*: what the better camp has reached less the other's ceiling; above 0 it is a proof. What exactly is proved, "
-    "and how this was made, stands in report.html and manifest.json."
+    "*Lead*: what the better camp has reached less the other's ceiling; above 0 it is a proof. What exactly "
+    "is proved, and how this was made, stands in report.html and manifest.json."
 )
 
 

@@ -19,7 +19,8 @@ _NAIVE = {"quantize": "quant_nearest_snr_db", "prune": "prune_magnitude_snr_db"}
 _STANDARD = {"quantize": ("gptq", "obq"), "prune": ("obs",)}  # columns such as quant_gptq_snr_db
 _TEXT = ("layer", "kind", "verdict", "note")
 _NUMBERS = (
-    "bits", "n", "rows", "rows_total", "seconds", "dead_inputs", "n_weights", "kurtosis", "peak_mb", "gram_drift",
+    "bits", "n", "rows", "rows_total", "seconds", "dead_inputs", "n_weights", "kurtosis", "peak_mb",
+    "gram_drift",
 )  # fmt: skip
 
 

@@ -103,15 +103,15 @@ def scope(run: BoundRun) -> str:
     """Return what the headline counts, and what a proof speaks of where output channels were sampled.
 
     >>> scope(BoundRun((BoundRow("a", 4, "prune (proved)", n=9, rows=2, rows_total=8),), {}))
-    'An answer is one layer at one bit width. Weights are counted by whole layers, but rows were sampled: a proof
-    speaks of the rows bounded, which hold 25 % of the weights.'
+    'An answer is one layer at one bit width. Weights are counted by whole layers, but rows were sampled: a
+    proof speaks of the rows bounded, which hold 25 % of the weights.'
     """
     text = "An answer is one layer at one bit width."
     if not run.sampled:
         return text
     share = percent(coverage(run.rows).bounded_share)
-    text += " Weights are counted by whole layers, but rows were sampled: a proof speaks of the rows bounded, "
-    return f"{text}which hold {share} of the weights."
+    text += " Weights are counted by whole layers, but rows were sampled: a proof speaks of the rows bounded,"
+    return f"{text} which hold {share} of the weights."
 
 
 def advice(run: BoundRun, bits: float) -> str:

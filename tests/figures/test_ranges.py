@@ -17,7 +17,8 @@ def lines(bound_run: BoundRun, colour: str) -> list[tuple[float, ...]]:
     """The x positions of everything drawn in one colour on the first panel."""
     with paper_style():
         axes = ranges_canvas(bound_run, bound_run.bits).axes[0]
-    return [tuple(map(float, line.get_xdata())) for line in axes.lines if line.get_color() == colour]
+    drawn = [line.get_xdata() for line in axes.lines if line.get_color() == colour]
+    return [tuple(float(x) for x in xs if not math.isnan(x)) for xs in drawn]  # a gap is NaN
 
 
 @pytest.mark.parametrize("camp", ["quantize", "prune"])
@@ -46,11 +47,12 @@ def test_a_layer_without_numbers_says_so() -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
 
 
-def test_panels_share_both_axes() -> None:
+def test_panels_share_the_layers_and_each_has_its_own_decibels() -> None:
     rows = (BoundRow("a", 2, quantize=Camp(1.0, 2.0)), BoundRow("a", 4, quantize=Camp(30.0, 40.0)))
     with paper_style():
         left, right = ranges_canvas(run(*rows), (2, 4)).axes
-    assert left.get_xlim() == right.get_xlim()
+    assert left.get_ylim() == right.get_ylim()
+    assert left.get_xlim()[1] < 5 < 25 < right.get_xlim()[0]
     assert left.get_ylim()[0] > left.get_ylim()[1]  # the first layer on top
 
 
@@ -61,5 +63,23 @@ def test_a_network_of_a_thousand_layers_still_fits_a_picture() -> None:
     assert height * 300 < 2**15  # pixels: more than that no viewer opens
 
 
-def test_three_widths_stand_side_by_side() -> None:
-    assert chunks(tuple(range(2, 9))) == [(2, 3, 4), (5, 6, 7), (8,)]
+def test_parts_of_a_long_list_share_their_decibels() -> None:
+    rows = tuple(BoundRow(f"l{i}", 4, quantize=Camp(float(i), i + 1.0)) for i in range(8))
+    with paper_style():
+        parts = [ranges_canvas(run(*rows), (4,), part).axes[0] for part in (["l0", "l1"], ["l7"])]
+    assert parts[0].get_xlim() == parts[1].get_xlim()
+
+
+def test_camps_are_not_told_by_colour_alone() -> None:
+    with paper_style():
+        axes = ranges_canvas(run(BoundRow("a", 4, quantize=Camp(2.0), prune=Camp(1.0))), (4,)).axes[0]
+    dots = {line.get_color(): line.get_markerfacecolor() for line in axes.lines if line.get_marker() == "o"}
+    assert dots == {COLOURS["quantize"]: COLOURS["quantize"], COLOURS["prune"]: "#ffffff"}
+
+
+@pytest.mark.parametrize(
+    ("items", "groups"),
+    [(range(2, 9), [(2, 3, 4, 5), (6, 7, 8)]), ((4,), [(4,)]), (range(8), [(0, 1, 2, 3), (4, 5, 6, 7)])],
+)
+def test_groups_are_few_and_even(items: range, groups: list[tuple[int, ...]]) -> None:
+    assert chunks(tuple(items)) == groups

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pvq.figures.run import BoundRow, BoundRun
-from pvq.figures.verdicts import advice, coverage, tally
+from pvq.figures.verdicts import advice, coverage, headline, scope, tally
 
 
 def rows(*verdicts: str) -> tuple[BoundRow, ...]:
@@ -56,3 +56,15 @@ def test_coverage_by_weights_is_unknown_where_no_weights_are() -> None:
 def test_tally_counts_every_row_once() -> None:
     counts = tally(rows("open", "", "prune (proved)", "open"))
     assert counts == {"open": 2, "prune (proved)": 1, "no verdict": 1}
+
+
+def test_the_headline_counts_answers_and_weights() -> None:
+    run = BoundRun(rows("quantize (proved)", "open", "prune (proved)", "prune (likely)"), {})
+    assert headline(run) == "The winner is proved for 2 of 4 answers (50 %), 40 % of the weights."
+
+
+def test_sampling_is_told_where_rows_were_sampled_and_only_there() -> None:
+    sampled = BoundRun((BoundRow("a", 4, "prune (proved)", n=9, rows=2, rows_total=8),), {})
+    assert "which hold 25 % of the weights" in scope(sampled)
+    whole = BoundRun((BoundRow("a", 4, "prune (proved)", n=9, rows=8, rows_total=8),), {})
+    assert "sampled" not in scope(whole)

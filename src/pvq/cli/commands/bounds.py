@@ -56,6 +56,7 @@ def command(
     workers: Annotated[int, AT_LEAST_ONE] = 1,
     effort: Literal["standard", "decide", "thorough"] = "standard",
     fresh: Annotated[bool, Parameter(negative=())] = False,
+    fail_under: str | None = None,
     json: Json = False,
 ) -> None:
     """Per layer: how good the best compression found is, and how good any could provably be.
@@ -88,13 +89,17 @@ def command(
         bound by cuts and blocks and searches longer: up to a minute a row.
     fresh
         Compute everything anew instead of resuming.
+    fail_under
+        Conditions such as "snr[bits=4]>=18, coverage>=0.85"; exit code 1 unless all hold.
     json
         Print rows as one JSON array on stdout.
     """
     from pvq.empirical.effort import EFFORTS
+    from pvq.empirical.gate import parse_gate, require
     from pvq.empirical.layerwise import BoundsRun, run_bounds
     from pvq.figures.report import write_report
 
+    conditions = parse_gate(fail_under) if fail_under is not None else ()
     folder = output or Path("runs") / model.replace(":", "-").replace("/", "-")
     settings = BoundsRun(
         model=model,
@@ -113,3 +118,4 @@ def command(
         table = run_bounds(settings, progress=progress)
     emit(table, json, title=f"Bounds of {model}", hide=HIDDEN)
     note(f"report: {write_report(folder)}")
+    require(conditions, table)
