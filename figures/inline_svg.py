@@ -65,5 +65,5 @@ def inline_svg(picture: Figure, prefix: str, label: str) -> Any:
     svg = re.sub(r'(\sid="|href="#|url\(#)', rf"\g<1>{prefix}", svg)
     svg = _LINK.sub(_on_page, svg)
     svg = re.sub("|".join(_INKS), lambda match: _INKS[match[0].lower()], svg, flags=re.IGNORECASE)
-    svg = svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(label)}"', 1)
+    svg = svg.replace("<svg", f'<svg role="group" aria-label="{html.escape(label)}"', 1)
     return Markup(svg)  # matplotlib has escaped the names of layers

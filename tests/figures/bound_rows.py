@@ -46,8 +46,8 @@ def full(layer: str = "conv1", bits: float = 4, **fields: Any) -> dict[str, Any]
     more = {
         "kind": "conv", "n_weights": 432, "kurtosis": 4.5, "peak_mb": 512.0, "quant_gptq_snr_db": 20.0,
         "quant_obq_snr_db": 20.25, "prune_obs_snr_db": 10.5, "gram_drift": 0.0625,
-        "quant_snr_fresh_db": 20.25, "prune_snr_fresh_db": 11.5, "signal_lower": 1.0, "signal_upper": 1.0 + 1e-12, "stage": 1,
-        "quant_set": "int[bits=4]", "prune_set": "sparse[k=7]", "quant_bound": "hull 4",
+        "quant_snr_fresh_db": 20.25, "prune_snr_fresh_db": 11.5, "signal_lower": 1.0, "signal_upper": 1.5,
+        "stage": 1, "quant_set": "int[bits=4]", "prune_set": "sparse[k=7]", "quant_bound": "hull 4",
     }  # fmt: skip
     return {**row(layer, bits), **more, **fields}
 
