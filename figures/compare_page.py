@@ -28,9 +28,11 @@ def write_comparison(comparison: Comparison, names: tuple[str, str], out: str | 
     MissingExtra : jinja2 is not installed
     """
     folder = Path(out)
+    changes = sorted(comparison.changes, key=lambda change: KINDS.index(change.kind))
     write_text(folder / "compare.md", "\n".join(_lines(comparison, names)) + "\n")
     page = render(
-        "compare.html.j2", comparison=comparison, names=names, numbers=NUMBERS, titles=_TITLES, kinds=KINDS,
+        "compare.html.j2", comparison=comparison, changes=changes, names=names, numbers=NUMBERS,
+        titles=_TITLES, kinds=KINDS,
         shown=shown, bits=sorted({change.row.bits for change in comparison.changes}),
     )  # fmt: skip
     write_text(folder / "compare.html", page)

@@ -96,6 +96,11 @@ def test_a_ceiling_that_is_not_certified_contradicts_nothing(tmp_path: Path) -> 
     assert not compare(tmp_path, [{**LOW, "certified": False}], [full()]).contradictions
 
 
+def test_an_older_run_that_lacks_the_fingerprints_is_still_checked(tmp_path: Path) -> None:
+    old = {**LOW, "kurtosis": None, "signal_lower": None, "signal_upper": None}
+    assert compare(tmp_path, [old], [full()]).contradictions
+
+
 def test_the_seed_does_not_matter_where_nothing_was_sampled(tmp_path: Path) -> None:
     rows = [{**LOW, "rows": 16}], [full(rows=16)]
     assert compare(tmp_path, *rows, run={"seed": 1}).contradictions
@@ -172,3 +177,24 @@ def test_a_report_is_held_to_a_demand_after_it_is_written(
     assert json.loads(shown.out) == [{"report": str(folder / "report.html")}]
     assert (folder / "bounds.csv").is_file()
     assert ("1 missed, worst first: conv1 at 4 bits: snr 20.5, not >= 21" in shown.err) is (code == 1)
+
+
+@pytest.mark.parametrize(("demand", "code"), [("coverage>=1", 0), ("coverage>1", 1)])
+def test_a_bound_run_is_held_to_a_demand_after_it_is_written(
+    demand: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def solved(settings: Any, progress: object) -> list[dict[str, Any]]:
+        write(settings.out, [full()])
+        return [full()]
+
+    monkeypatch.setattr("pvq.empirical.layerwise.run_bounds", solved)
+    words = ["bounds", "resnet20-cifar10", "-o", str(tmp_path), "--fail-under", demand, "--json"]
+    assert run(words) == code
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == [full()]
+    assert (tmp_path / "report.html").is_file()
+    assert ("--fail-under: 1 missed, worst first: the run: coverage 1, not > 1" in shown.err) is (code == 1)

@@ -90,7 +90,8 @@ def command(
     fresh
         Compute everything anew instead of resuming.
     fail_under
-        Conditions such as "snr[bits=4]>=18, coverage>=0.85"; exit code 1 unless all hold.
+        Conditions such as "snr[bits=4]>=18, coverage>=0.85"; exit code 1 unless all hold. Of each row: snr,
+        quant_snr, prune_snr, quant_gap, prune_gap, certified, seconds; of the run: coverage.
     json
         Print rows as one JSON array on stdout.
     """

@@ -33,7 +33,8 @@ def command(
     compare
         Two such folders.
     fail_under
-        Conditions such as "snr[bits=4]>=18, coverage>=0.85"; exit code 1 unless all hold.
+        Conditions such as "snr[bits=4]>=18, coverage>=0.85"; exit code 1 unless all hold. Of each row: snr,
+        quant_snr, prune_snr, quant_gap, prune_gap, certified, seconds; of the run: coverage.
     output
         Folder for compare.html and compare.md; without it the comparison is only printed.
     json
