@@ -105,7 +105,7 @@
   form.hidden = false;
   form.addEventListener("input", () => { choose(); filter(); saveSoon(); });
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", () => setTimeout(() => { sort("", ""); choose(); filter(); save(); }));
+  document.getElementById("all").addEventListener("click", () => { form.reset(); sort("", ""); choose(); filter(); save(); });
   window.addEventListener("hashchange", load);
   choose();
   filter();

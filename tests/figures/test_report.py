@@ -192,20 +192,24 @@ def test_marks_of_the_pictures_lead_to_their_layer(tmp_path: Path) -> None:
     assert html.count(f'href="#{anchor[1]}"><title>') == 9  # its name, 7 distances, its kurtosis
 
 
-def test_a_page_that_is_broken_off_is_not_left_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["bounds.csv", "bounds.md", "report.html"])
+def test_what_is_broken_off_is_not_left_behind(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_report(write(tmp_path, [row()]))
-    before = path.read_bytes()
+    write_report(write(tmp_path, [row()]))
+    before = (tmp_path / name).read_bytes()
+    replace = Path.replace
 
-    def full_disk(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full_disk(source: Path, target: Path) -> Path:
+        if target.name == name:
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
 
-    monkeypatch.setattr("os.fsync", full_disk)
+    monkeypatch.setattr(Path, "replace", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_report(write(tmp_path, [row("other")]))
-    assert path.read_bytes() == before
-    assert not list(tmp_path.glob("*.tmp"))
+    assert (tmp_path / name).read_bytes() == before
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_the_script_is_the_one_that_the_policy_allows(html: str) -> None:

@@ -166,6 +166,7 @@ def test_a_view_is_in_the_address_and_comes_back_from_it(report: Watched) -> Non
 def test_a_view_that_makes_no_sense_shows_everything(watched: Watched, folder: Path) -> None:
     address = (folder / "plain" / "report.html").as_uri()
     watched.page.goto(f"{address}#view?bits=17&sort=nothing&order=sideways&verdict=%3Cb%3E")
+    assert watched.page.get_by_role("combobox", name="Bits").evaluate("it => it.selectedIndex") == 0
     assert watched.page.locator("#shown").inner_text() == "12 of 12 rows"
 
 
