@@ -178,7 +178,7 @@ def solved_columns(sums: Mapping[Camp, CampSum]) -> dict[str, Any]:
     """Return the columns of a row that follow from the sums alone: SNRs in dB, errors, verdict, certified,
     methods, seconds and memory. `pvq verify` makes them again from the records.
     """
-    camps = {camp: sums.get(camp, CampSum()) for camp in PREFIX}
+    camps: dict[Camp, CampSum] = {camp: sums.get(camp, CampSum()) for camp in PREFIX}
     quantize, prune = camps["quantize"], camps["prune"]
     known = [camp for camp in camps.values() if camp.signal_upper > 0] or [CampSum()]
     columns = {key: value for camp in camps for key, value in _camp_columns(camp, camps[camp]).items()}

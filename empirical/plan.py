@@ -176,12 +176,13 @@ def add_tasks(
     plan: LayerPlan, bits: float, camp: Camp, rows: Sequence[int], methods: Methods, limits: Limits
 ) -> LayerPlan:
     """Return the plan with tasks that run methods on some of its rows, in the camp's set at that width."""
-    matrix, at = plan.layer.matrix, (bits, camp)
+    matrix = plan.layer.matrix
     added = tuple(
         _task(plan, matrix, block, bits, camp, methods, limits)
         for block in _blocks(tuple(rows), plan.layer.n)
     )
-    return replace(plan, tasks={**plan.tasks, at: (*plan.tasks.get(at, ()), *added)})
+    before = plan.tasks.get((bits, camp), ())
+    return replace(plan, tasks={**plan.tasks, (bits, camp): (*before, *added)})
 
 
 def set_spec(matrix: F64, bits: float, camp: Camp) -> str:
