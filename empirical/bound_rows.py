@@ -223,7 +223,7 @@ def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: 
         "bits": int(bits) if bits == int(bits) else bits,
         "n": plan.layer.n,
         "rows": len(plan.rows),
-        "rows_total": plan.layer.shape[0],
+        "rows_total": plan.layer.rows,
         "n_weights": plan.layer.tensor.size,
         "kurtosis": _kurtosis(plan.layer),
         **solved_columns(sums),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,44 +18,130 @@ from pvq.errors import PvqError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Kind", "LayerWeights", "Model", "Preprocessing", "Source", "file_sha256", "trouble"]
+__all__ = ["Kind", "LayerWeights", "Model", "Preprocessing", "Source", "Stored", "file_sha256", "trouble"]
 
-Kind: TypeAlias = Literal["conv", "depthwise", "linear", "embedding"]
+Kind: TypeAlias = Literal["conv", "depthwise", "conv-transpose", "linear", "embedding"]
+
+
+@runtime_checkable
+class Stored(Protocol):
+    """A tensor that is read when it is asked for, so that a network may be larger than memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The stored shape, known without reading."""
+        ...
+
+    def read(self) -> NDArray[np.floating[Any]]:
+        """Return the tensor."""
+        ...
 
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """The weights of one layer.
+    """The weights of one layer: where they lie, and which of them make up one output channel.
 
     Parameters
     ----------
     name : the tensor's name in the model's state dict, without a trailing ``.weight``
     kind : what the layer does with them
-    tensor : as stored, first axis = output channels (rows of an embedding: tokens)
+    stored : the tensor, or what reads it; (out, in / groups, ...), or (in, out / groups, ...) if transposed;
+        the rows of an embedding are tokens
+    transposed : inputs come first, as in a transposed convolution or in ``x @ W``
+    groups : the channels fall into this many groups; told only where the layout depends on it (transposed)
+    tied : further names of the same tensor
+    note : what a reader must know of these weights, empty if nothing
     """
 
     name: str
     kind: Kind
-    tensor: NDArray[np.floating[Any]]
+    stored: NDArray[np.floating[Any]] | Stored
+    transposed: bool = False
+    groups: int = 1
+    tied: tuple[str, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or (self.transposed and (len(self.shape) < 2 or self.shape[0] % self.groups)):
+            raise ValueError(
+                f"groups must divide the inputs of {self.name}, shape {self.shape}, got {self.groups}"
+            )
+
+    @property
+    def tensor(self) -> NDArray[np.floating[Any]]:
+        """The weights as stored, read anew each time where they lie on disk."""
+        return self.stored if isinstance(self.stored, np.ndarray) else self.stored.read()
 
     @property
     def shape(self) -> tuple[int, ...]:
         """The stored shape."""
-        return self.tensor.shape
+        return tuple(self.stored.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of weights."""
+        return math.prod(self.shape)
+
+    @property
+    def rows(self) -> int:
+        """Number of output channels.
+
+        >>> LayerWeights("up", "conv-transpose", np.zeros((4, 3, 2, 2)), transposed=True, groups=2).rows
+        6
+        """
+        if self.transposed:
+            return self.shape[1] * self.groups
+        return self.shape[0] if self.shape else 0
 
     @property
     def n(self) -> int:
-        """Number of weights of a row; 0 where there are no rows."""
-        return self.tensor.size // self.shape[0] if self.shape[0] else 0
+        """Number of weights of a row, one for each input that an output sees; 0 where there are no rows."""
+        return self.size // self.rows if self.rows else 0
 
     @property
     def matrix(self) -> F64:
         """Return the weights as float64 (rows, n): one row per output channel.
 
+        A row's weights are in the order (input channel of its group, kernel position), also where the stored
+        tensor has inputs first.
+
         >>> LayerWeights("conv1", "conv", np.zeros((16, 3, 3, 3), np.float32)).matrix.shape
         (16, 27)
+        >>> LayerWeights("c_fc", "linear", np.array([[1.0, 2.0], [3.0, 4.0]]), transposed=True).matrix
+        array([[1., 3.],
+               [2., 4.]])
         """
-        return np.ascontiguousarray(self.tensor.reshape(self.shape[0], -1), dtype=np.float64)
+        return np.ascontiguousarray(self.as_rows(self.tensor), dtype=np.float64)
+
+    def as_rows(self, tensor: NDArray[Any]) -> NDArray[Any]:
+        """Return an array of the stored shape as (rows, n), in its own number type."""
+        if not self.transposed:
+            return tensor.reshape(self.rows, self.n)
+        split = tensor.reshape(self._split)
+        return split.swapaxes(1, 2).reshape(self.rows, self.n)
+
+    def restore(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """Return a (rows, n) matrix in the stored layout: the inverse of `as_rows`.
+
+        Raises
+        ------
+        ValueError : a matrix of another shape
+
+        >>> layer = LayerWeights("c_fc", "linear", np.arange(6.0).reshape(2, 3), transposed=True)
+        >>> bool((layer.restore(layer.matrix) == layer.tensor).all())
+        True
+        """
+        if matrix.shape != (self.rows, self.n):
+            raise ValueError(f"matrix must have shape {(self.rows, self.n)}, got {matrix.shape}")
+        if not self.transposed:
+            return matrix.reshape(self.shape)
+        groups, inputs, outputs, kernel = self._split
+        return matrix.reshape(groups, outputs, inputs, kernel).swapaxes(1, 2).reshape(self.shape)
+
+    @property
+    def _split(self) -> tuple[int, int, int, int]:
+        """Groups, inputs of a group, outputs of a group and kernel positions of a transposed layout."""
+        return self.groups, self.shape[0] // self.groups, self.shape[1], math.prod(self.shape[2:])
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSetti
         return LayerPlan(layer, note="no convolution or matrix product of the network used these weights")
     if not np.isfinite(gram.value.grams).all():
         return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
-    rows = sample_rows(layer.name, layer.shape[0], settings.rows, settings.seed)
+    rows = sample_rows(layer.name, layer.rows, settings.rows, settings.seed)
     note = _join(note, _few_positions(gram.value), _dead_inputs(gram.value))
     plan = LayerPlan(layer, rows, gram, dead_inputs=gram.value.dead, note=note)
     for bits in settings.bits:

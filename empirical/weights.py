@@ -40,7 +40,7 @@ def layer_rows(model: Model, bits: Sequence[float], quantizer: str = "int") -> l
 def _row(layer: LayerWeights, bits: float, quantizer: str) -> dict[str, Any]:
     row = weights_row(layer.tensor, bits, quantizer)
     row |= {
-        "layer": layer.name, "kind": layer.kind, "shape": list(layer.shape), "n_weights": layer.tensor.size,
+        "layer": layer.name, "kind": layer.kind, "shape": list(layer.shape), "n_weights": layer.size,
         "bits": int(bits) if bits == int(bits) else bits, "note": row["note"] or "",
     }  # fmt: skip
     return {name: row[name] for name in FIELDS}
