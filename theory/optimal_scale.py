@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pvq.arrays import F64, I64, as_f64
+from pvq.theory.sorted_weights import SortedWeights
 
 __all__ = ["optimal_scale"]
 
@@ -19,12 +20,12 @@ WIDEST = 1e100  # ratio of magnitudes whose squares still fit
 NARROWEST = 2.0**-46  # relative width below which an interval is solved whatever it holds
 
 
-def optimal_scale(w: ArrayLike, levels: ArrayLike) -> float:
+def optimal_scale(w: ArrayLike | SortedWeights, levels: ArrayLike) -> float:
     """Return a global minimiser over s > 0 of E(s) = sum_i (w_i - s * nearest(w_i / s))^2.
 
     Parameters
     ----------
-    w : weights of any shape, finite, not all zero
+    w : weights of any shape, finite, not all zero; sorted beforehand where several formats are tried
     levels : (L,) strictly increasing, at unit scale, such as -8 ... 7
 
     Raises
@@ -53,20 +54,25 @@ def optimal_scale(w: ArrayLike, levels: ArrayLike) -> float:
     >>> optimal_scale([1.0, 2.0, 3.0], [-1.0, 0.0, 1.0])
     2.5
     """
-    weights = as_f64(w, "w").ravel()
     unit = as_f64(levels, "levels", ndim=1)
     if (np.diff(unit) <= 0).any():
         raise ValueError(f"levels must be strictly increasing, got {unit}")
-    if not weights.any():
-        raise ValueError("w must hold a weight that is not zero: at all zeros every scale is as good")
-    size, reach = (int(np.frexp(np.abs(x).max())[1]) for x in (weights, unit))  # powers of two: exact
-    tensor = _Tensor.of(np.ldexp(weights, -size), np.ldexp(unit, -reach))
+    weights = w if isinstance(w, SortedWeights) else SortedWeights.of(_sorted(w))
+    size, reach = weights.exponent, int(np.frexp(np.abs(unit).max())[1])  # powers of two: exact
+    tensor = _Tensor(weights, np.ldexp(unit, -reach))
     if tensor.last_breakpoint > WIDEST:
         raise ValueError(f"levels must not leave edges below {1 / WIDEST:g} of the largest level, got {unit}")
     try:
         return max(math.ldexp(_search(tensor), size - reach), math.ulp(0.0))
     except OverflowError as error:
         raise ValueError(f"levels must be large enough for a finite scale, got {unit}") from error
+
+
+def _sorted(w: ArrayLike) -> F64:
+    weights = np.sort(as_f64(w, "w"), axis=None)
+    if not weights.any():
+        raise ValueError("w must hold a weight that is not zero: at all zeros every scale is as good")
+    return weights
 
 
 class _Points(NamedTuple):
@@ -89,21 +95,18 @@ class _Best(NamedTuple):
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Sorted distinct weights with prefix sums, and the levels they round to."""
+    """Sorted weights, and the levels they round to."""
 
-    values: F64  # (n,) increasing
-    count: F64  # (n + 1,) weights before each position
-    total: F64  # (n + 1,) their sum
-    square: float
+    weights: SortedWeights
     levels: F64  # (L,)
 
-    @staticmethod
-    def of(weights: F64, levels: F64) -> _Tensor:
-        ordered = np.sort(weights)
-        first = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-        count = np.append(first, ordered.size).astype(np.float64)
-        values = ordered[first]
-        return _Tensor(values, count, _prefix_sum(values * np.diff(count)), float(ordered @ ordered), levels)
+    @property
+    def values(self) -> F64:
+        return self.weights.values
+
+    @property
+    def square(self) -> float:
+        return self.weights.square
 
     @property
     def edges(self) -> F64:
@@ -120,8 +123,9 @@ class _Tensor:
     def at(self, s: F64) -> _Points:
         border = np.searchsorted(self.values, s[:, None] * self.edges)
         rise, rise_of_square = np.diff(self.levels), np.diff(self.levels**2)
-        A = self.levels[-1] * self.total[-1] - self.total[border] @ rise
-        B = self.levels[-1] ** 2 * self.count[-1] - self.count[border] @ rise_of_square
+        whole = self.weights.total(np.array([self.values.size]))[0]
+        A = self.levels[-1] * whole - self.weights.total(border) @ rise
+        B = self.levels[-1] ** 2 * self.weights.count[-1] - self.weights.count[border] @ rise_of_square
         return _Points(s, border, A, B, self.square - 2 * s * A + s * s * B)
 
     def vertex(self, A: F64, B: F64) -> _Best:
@@ -130,15 +134,6 @@ class _Tensor:
         error = np.where(s > 0, self.square - A * s, np.inf)
         best = int(np.argmin(error))
         return _Best(float(error[best]), float(s[best]))
-
-
-def _prefix_sum(terms: F64, block: int = 4096) -> F64:
-    """Return the sums of the first 0, 1, ..., n terms; summed in blocks, so that errors do not pile up."""
-    padded = np.zeros(-(-terms.size // block) * block)
-    padded[: terms.size] = terms
-    inner = np.cumsum(padded.reshape(-1, block), axis=1)
-    before = np.cumsum(np.append(0.0, inner[:-1, -1]).astype(np.longdouble)).astype(np.float64)
-    return np.append(0.0, (inner + before[:, None]).ravel()[: terms.size])
 
 
 def _search(tensor: _Tensor, leaf: int = LEAF) -> float:
@@ -180,7 +175,7 @@ def _solve_leaves(tensor: _Tensor, lo: _Points, hi: _Points) -> _Best:
         return tensor.vertex(np.append(lo.A, 0.0), np.append(lo.B, 0.0))
     order = np.lexsort((tensor.values[position] / tensor.edges[edge], leaf))
     leaf, edge, position = leaf[order], edge[order], position[order]
-    number = tensor.count[position + 1] - tensor.count[position]
+    number = tensor.weights.count[position + 1] - tensor.weights.count[position]
     towards_zero = -np.sign(tensor.edges[edge])  # which way the weight's level moves as s grows
     step_A = towards_zero * np.diff(tensor.levels)[edge] * tensor.values[position] * number
     step_B = towards_zero * np.diff(tensor.levels**2)[edge] * number

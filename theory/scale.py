@@ -121,7 +121,7 @@ def best_scale(law: WeightDistribution, levels: F64) -> float:
     the weights round to the level nearest zero: E is near E W^2 there. For a tensor see `optimal_scale`.
     """
     if isinstance(law, Empirical):
-        return optimal_scale(law.values, levels)
+        return optimal_scale(_not_all_zero(law).ordered, levels)
     power = signal_power(law)
     scales = np.geomspace(*_search_range(law, levels), _FIRST)
     errors = _errors(law, levels, scales)
@@ -136,6 +136,12 @@ def best_scale(law: WeightDistribution, levels: F64) -> float:
     best = int(np.argmin(errors))
     low, high = scales[max(best - 1, 0)], scales[min(best + 1, scales.size - 1)]
     return _stationary(law, levels, float(low), float(scales[best]), float(high))
+
+
+def _not_all_zero(law: Empirical) -> Empirical:
+    if law.values[0] == law.values[-1] == 0:
+        raise ValueError("w must hold a weight that is not zero: at all zeros every scale is as good")
+    return law
 
 
 def _interval_bounds(scales: F64, errors: F64, power: float) -> F64:

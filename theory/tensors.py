@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pvq.arrays import F64, as_f64, finite_or_none
+from pvq.arrays import F64, I64, as_f64, finite_or_none
 from pvq.theory.budget import Budget
 from pvq.theory.codebook import Codebook
+from pvq.theory.distributions.empirical import Empirical
 from pvq.theory.optimal_scale import optimal_scale
 from pvq.theory.quantizer import QUANTIZERS, Quantizer, with_bits
 from pvq.theory.snr import snr_db
@@ -22,8 +25,12 @@ __all__ = [
     "tensor_pruning_snr",
     "tensor_snr",
     "weights_row",
+    "weights_rows",
     "zero_fraction",
 ]
+
+
+CHUNK = 2**17  # weights worked on at a time: a megabyte, which stays in the cache
 
 
 def kurtosis(w: ArrayLike) -> float:
@@ -39,12 +46,19 @@ def kurtosis(w: ArrayLike) -> float:
     >>> kurtosis(np.array([-1, 1], dtype=np.float16))
     1.0
     """
-    weights = _unit_range(as_f64(w, "w").ravel())
-    if weights.min() == weights.max():
+    weights = as_f64(w, "w").ravel()
+    low, high = float(weights.min()), float(weights.max())
+    if low == high:
         return float("nan")
-    centred = _unit_range(weights - weights.mean())
-    square = centred * centred
-    return float(np.mean(square * square) / np.mean(square) ** 2)
+    unit = _exponent(weights)
+    mean = sum(float(np.ldexp(part, unit).sum()) for part in _chunks(weights)) / weights.size
+    far = -int(np.frexp(max(math.ldexp(high, unit) - mean, mean - math.ldexp(low, unit)))[1])
+    second = fourth = 0.0
+    for part in _chunks(weights):
+        square = np.square(np.ldexp(np.ldexp(part, unit) - mean, far))
+        second += float(square.sum())
+        fourth += float(np.square(square).sum())
+    return weights.size * fourth / second**2
 
 
 def tensor_snr(w: ArrayLike, codebook: Codebook) -> float:
@@ -89,10 +103,14 @@ def tensor_pruning_snr(w: ArrayLike, density: float) -> float:
     if not 0 <= density <= 1:
         raise ValueError(f"density must lie in [0, 1], got {density}")
     weights = as_f64(w, "w").ravel()
-    removed = int((1 - density) * weights.size * (1 + 1e-13))  # 0.3 of 10 is 3, not 2.9999999999999996
+    removed = _removed(weights.size, density)
     magnitude = np.abs(weights)
     error = np.partition(magnitude, removed - 1)[:removed] if 0 < removed < weights.size else magnitude
     return _snr(weights, error if removed else np.zeros(1))
+
+
+def _removed(size: int, density: float) -> int:
+    return int((1 - density) * size * (1 + 1e-13))  # 0.3 of 10 is 3, not 2.9999999999999996
 
 
 def quantizer_at(quantizer: str | Quantizer, bits: float) -> Quantizer:
@@ -109,12 +127,24 @@ def quantizer_at(quantizer: str | Quantizer, bits: float) -> Quantizer:
 
 
 def weights_row(w: ArrayLike, bits: float, quantizer: str | Quantizer = "int") -> dict[str, Any]:
-    """Return what weights alone say about one tensor at `bits` bits per weight.
+    """Return what weights alone say about one tensor at `bits` bits per weight, see `weights_rows`.
+
+    >>> row = weights_row(np.array([0.1, -0.2, 0.4, 0.8]), 4)
+    >>> row["winner"], round(row["prune_snr_db"], 2)
+    ('quantize', 6.07)
+    """
+    return weights_rows(w, [bits], quantizer)[0]
+
+
+def weights_rows(
+    w: ArrayLike, widths: Sequence[float], quantizer: str | Quantizer = "int"
+) -> list[dict[str, Any]]:
+    """Return what weights alone say about one tensor, one row per width; sorting is done once for all.
 
     Parameters
     ----------
     w : weights of any shape and number type
-    bits : budget per weight; pruning keeps bits/16 of the weights
+    widths : budgets in bits per weight; pruning keeps bits/16 of the weights
     quantizer : spec or quantizer; the spec's `bits` is filled in where it has none
 
     Returns
@@ -126,26 +156,60 @@ def weights_row(w: ArrayLike, bits: float, quantizer: str | Quantizer = "int") -
     Raises
     ------
     ValueError : bits or quantizer refused; never on account of the weights
-
-    >>> row = weights_row(np.array([0.1, -0.2, 0.4, 0.8]), 4)
-    >>> row["winner"], round(row["prune_snr_db"], 2)
-    ('quantize', 6.07)
     """
-    chosen = quantizer_at(quantizer, bits)
-    density = Budget(bits).density
-    row: dict[str, Any] = dict.fromkeys(_FIELDS) | {"bits": bits}
+    chosen = [(bits, quantizer_at(quantizer, bits), Budget(bits).density) for bits in widths]
     weights = np.asarray(w)
-    row["note"] = _defect(weights)
-    if row["note"] is not None:
-        return row
-    weights = as_f64(weights, "w").ravel()
-    codebook = chosen.codebook(weights)
-    rounded = codebook.nearest(weights)
-    zeros = float(np.mean(rounded == 0))
-    quant, prune = _snr(weights, weights - rounded), tensor_pruning_snr(weights, density)
-    corrected = tensor_pruning_snr(weights, density * (1 - zeros))  # as in the release of Kuzmin et al.
-    return row | {
-        "kurtosis": kurtosis(weights),
+    defect = _defect(weights)
+    if defect is not None:
+        return [dict.fromkeys(_FIELDS) | {"bits": bits, "note": defect} for bits in widths]
+    tensor = _Measured.of(weights)
+    return [_row(tensor, *choice) for choice in chosen]
+
+
+class _Measured(NamedTuple):
+    """What one tensor needs once, whatever the bits."""
+
+    law: Empirical
+    magnitudes: F64
+    kurtosis: float
+    square: float
+
+    @classmethod
+    def of(cls, weights: NDArray[Any]) -> _Measured:
+        law = Empirical(weights)
+        values = law.values
+        nonnegative = int(np.searchsorted(values, 0.0))
+        two_runs = np.concatenate([-values[:nonnegative][::-1], values[nonnegative:]])
+        two_runs.sort(kind="stable")  # merges the runs in one pass
+        return cls(law, two_runs, kurtosis(values), _square(values, _exponent(values)))
+
+    def snr(self, error_square: float) -> float:
+        return snr_db(self.square, error_square)
+
+    def pruning_snr(self, density: float) -> float:
+        removed = _removed(self.magnitudes.size, density)
+        return self.snr(_square(self.magnitudes[:removed], _exponent(self.law.values)))
+
+    def rounding(self, codebook: Codebook) -> tuple[float, float]:
+        """Return the SNR of rounding to the nearest level, and the share of weights that become zero."""
+        values, exponent = self.law.values, _exponent(self.law.values)
+        borders = np.searchsorted(values, codebook.edges[1:-1], side="right")  # a tie takes the lower level
+        cells = np.diff(np.concatenate([[0], borders, [values.size]]))
+        error = 0.0
+        for part, level in _runs(cells, codebook.levels):
+            error += _square(values[part] - level, exponent)
+        zeros = float(cells[codebook.levels == 0].sum() / values.size)
+        return self.snr(error), zeros
+
+
+def _row(tensor: _Measured, bits: float, quantizer: Quantizer, density: float) -> dict[str, Any]:
+    codebook = quantizer.codebook(tensor.law)
+    quant, zeros = tensor.rounding(codebook)
+    prune = tensor.pruning_snr(density)
+    corrected = tensor.pruning_snr(density * (1 - zeros))  # as in the release of Kuzmin et al.
+    return {
+        "kurtosis": tensor.kurtosis,
+        "bits": bits,
         "scale": finite_or_none(codebook.scale),
         "quant_snr_db": finite_or_none(quant),
         "prune_snr_db": finite_or_none(prune),
@@ -154,6 +218,15 @@ def weights_row(w: ArrayLike, bits: float, quantizer: str | Quantizer = "int") -
         "winner": winner(quant, prune),
         "note": _lossless(quant, prune),
     }
+
+
+def _runs(cells: I64, levels: F64) -> Iterator[tuple[slice, F64]]:
+    """Yield sorted weights part by part, with the level of each: no array as long as the tensor is made."""
+    ends = np.cumsum(cells)
+    for start in range(0, int(ends[-1]), CHUNK):
+        stop = min(start + CHUNK, int(ends[-1]))
+        inside = np.diff(np.concatenate([[start], np.clip(ends, start, stop)]))
+        yield slice(start, stop), np.repeat(levels, inside)
 
 
 _FIELDS = (
@@ -188,13 +261,21 @@ def _lossless(quant: float, prune: float) -> str | None:
     return f"no error at all from {' and '.join(exact)}: infinite SNR" if exact else None
 
 
-def _unit_range(w: F64) -> F64:
-    """Return `w` times the power of two that brings the largest magnitude to [1/2, 1); exact."""
-    return np.ldexp(w, -int(np.frexp(np.abs(w).max())[1]))
+def _exponent(w: F64) -> int:
+    """Return the power of two that brings the largest magnitude to [1/2, 1), negative for large weights."""
+    return -int(np.frexp(max(-float(w.min()), float(w.max())))[1])
+
+
+def _chunks(w: F64) -> Iterator[F64]:
+    return (w[start : start + CHUNK] for start in range(0, w.size, CHUNK))
+
+
+def _square(w: F64, exponent: int) -> float:
+    """Return the sum of squares of 2^exponent w, safe from overflow and underflow."""
+    return float(sum(np.square(np.ldexp(part, exponent)).sum() for part in _chunks(w)))
 
 
 def _snr(weights: F64, error: F64) -> float:
-    """Return the ratio of the sums of squares in dB, safe from overflow and underflow."""
-    exponent = -int(np.frexp(np.abs(weights).max())[1])
-    signal, noise = (float(np.square(np.ldexp(x, exponent)).sum()) for x in (weights, error))
-    return snr_db(signal, noise)
+    """Return the ratio of the sums of squares in dB."""
+    exponent = _exponent(weights)
+    return snr_db(_square(weights, exponent), _square(error, exponent))

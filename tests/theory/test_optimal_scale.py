@@ -11,6 +11,7 @@ from pvq.arrays import F64
 from pvq.theory import optimal_scale as module
 from pvq.theory.codebook import Codebook
 from pvq.theory.optimal_scale import optimal_scale
+from pvq.theory.sorted_weights import SortedWeights
 
 INT4 = np.arange(-8.0, 8.0)
 
@@ -50,7 +51,8 @@ def test_equals_the_best_over_all_breakpoints(levels: F64, leaf: int) -> None:
     rng = np.random.default_rng(1)
     tensors = [rng.standard_t(2, 60), rng.normal(size=200), np.round(rng.normal(size=80), 1), rng.random(30)]
     for w in tensors:
-        s = module._search(module._Tensor.of(w, levels), leaf)
+        ordered = SortedWeights.of(np.sort(w))
+        s = np.ldexp(module._search(module._Tensor(ordered, levels), leaf), ordered.exponent)
         assert error(w, levels, s) <= best_over_breakpoints(w, levels) + 1e-13 * (w @ w)
 
 
@@ -112,11 +114,12 @@ def test_refusals(w: list[float], levels: list[float], message: str) -> None:
 
 def test_lower_bound_holds_between_its_ends() -> None:
     w = np.random.default_rng(3).standard_t(3, 500)
-    tensor = module._Tensor.of(w, INT4)
-    cuts = np.geomspace(0.05, 3.0, 40)
+    tensor = module._Tensor(SortedWeights.of(np.sort(w)), INT4)
+    unit = 2.0**tensor.weights.exponent
+    cuts = np.geomspace(0.05, 3.0, 40) / unit
     points = tensor.at(cuts)
     lo, hi = points.take(np.arange(39)), points.take(np.arange(1, 40))
     bound = module._lower_bound(lo, hi)
     inside = np.linspace(cuts[:-1], cuts[1:], 50)
-    lowest = [min(error(w, INT4, float(s)) for s in column) for column in inside.T]
-    assert (np.array(lowest) >= bound - 1e-9).all()
+    lowest = [min(error(w / unit, INT4, float(s)) for s in column) for column in inside.T]
+    assert (np.array(lowest) >= bound - 1e-12).all()

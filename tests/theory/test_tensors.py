@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pvq.theory import tensors
 from pvq.theory.codebook import Codebook
 from pvq.theory.quantizers.int import IntGrid
+from pvq.theory.sorted_weights import SortedWeights
 from pvq.theory.tensors import (
     kurtosis,
     quantizer_at,
     tensor_pruning_snr,
     tensor_snr,
     weights_row,
+    weights_rows,
     zero_fraction,
 )
 
@@ -87,6 +90,35 @@ def test_row_agrees_with_its_parts() -> None:
     fewer = (1 - zero_fraction(w, book)) * 0.25
     assert row["prune_snr_db_corrected"] == pytest.approx(tensor_pruning_snr(w, fewer), abs=1e-12)
     assert (row["winner"], row["note"], row["bits"]) == ("quantize", None, 4)
+
+
+@pytest.mark.parametrize("chunk", [7, tensors.CHUNK])
+@pytest.mark.parametrize("spec", ["int", "int[grid=mid-rise]", "lloyd-max", "apot", "int[scale=absmax]"])
+def test_all_widths_at_once_are_the_parts_one_by_one(
+    spec: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights repeat and lie on cell edges, where a tie takes the lower level."""
+    monkeypatch.setattr(tensors, "CHUNK", chunk)
+    w = np.round(normal(300, 3), 1).reshape(30, 10)
+    for row, bits in zip(weights_rows(w, [2, 3, 5], spec), [2, 3, 5], strict=True):
+        book = quantizer_at(spec, bits).codebook(w)
+        zeros = zero_fraction(w, book)
+        assert row["quant_zero_fraction"] == pytest.approx(zeros, abs=1e-15)
+        assert row["quant_snr_db"] == pytest.approx(tensor_snr(w, book), abs=1e-11)
+        assert row["prune_snr_db"] == pytest.approx(tensor_pruning_snr(w, bits / 16), abs=1e-11)
+        fewer = tensor_pruning_snr(w, bits / 16 * (1 - zeros))
+        assert row["prune_snr_db_corrected"] == pytest.approx(fewer, abs=1e-11)
+        assert row["kurtosis"] == pytest.approx(kurtosis(w), rel=1e-13)
+
+
+def test_a_tensor_is_sorted_once_for_all_widths(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    original = SortedWeights.of.__func__
+    monkeypatch.setattr(
+        SortedWeights, "of", classmethod(lambda cls, values: made.append(1) or original(cls, values))
+    )
+    weights_rows(normal(), [2, 3, 4])
+    assert len(made) == 1
 
 
 def test_an_outlier_makes_pruning_win() -> None:

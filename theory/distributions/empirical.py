@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 from pvq.arrays import F64, I64, as_f64
 from pvq.theory.distribution import DISTRIBUTIONS
 from pvq.theory.magnitude import GREATEST
+from pvq.theory.sorted_weights import SortedWeights
 from pvq.theory.symmetric import check_order
 from pvq.theory.weight_file import read_weights
 
@@ -36,7 +38,12 @@ class Empirical:
     _sums: dict[int, tuple[F64, F64]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", np.sort(as_f64(self.values, "values"), axis=None))
+        object.__setattr__(self, "values", _sorted(self.values))
+
+    @cached_property
+    def ordered(self) -> SortedWeights:
+        """The distinct values with their prefix sums, for searches over scales; made once."""
+        return SortedWeights.of(self.values)
 
     @classmethod
     def from_file(cls, path: str | Path) -> Empirical:
@@ -100,6 +107,16 @@ class Empirical:
         if order not in self._sums:
             self._sums[order] = _compensated_cumsum(self.values**order)
         return self._sums[order]
+
+
+def _sorted(values: ArrayLike) -> F64:
+    """Return the values as float64, sorted; float32 and narrower are sorted as float32, in half the time."""
+    array = np.asarray(values)
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 4 and array.size:
+        ordered = np.sort(array.astype(np.float32, copy=False), axis=None)
+        if np.isfinite(ordered[[0, -1]]).all():  # NaN sorts last, infinities at the ends
+            return ordered.astype(np.float64)
+    return np.sort(as_f64(values, "values"), axis=None)
 
 
 def _compensated_cumsum(x: F64) -> tuple[F64, F64]:
