@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-__all__ = ["ConvCall", "conv_columns", "linear_columns"]
+__all__ = ["ConvCall", "conv_columns", "linear_columns", "transposed_columns"]
 
-CHUNK_BYTES = 128 * 2**20  # float64 columns held at a time; a single image may exceed it
+CHUNK_BYTES = 128 * 2**20  # float64 columns held at a time; one line of output positions may exceed it
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class ConvCall:
     Parameters
     ----------
     kernel, stride, dilation : one number per spatial axis
-    padding : zeros before and after each axis
+    padding : zeros before and after each axis; negative numbers crop
     groups : the channels fall into this many groups
     """
 
@@ -40,7 +42,7 @@ class ConvCall:
         dilation: int | Sequence[int],
         groups: int,
     ) -> ConvCall:
-        """Read the arguments of ``torch.nn.functional.conv1d`` or ``conv2d``.
+        """Read the arguments of ``torch.nn.functional.conv1d``, ``conv2d`` or ``conv3d``.
 
         >>> ConvCall.of((3, 3), 1, "same", 2, 1).padding
         ((2, 2), (2, 2))
@@ -54,6 +56,11 @@ class ConvCall:
         else:
             pads = tuple((p, p) for p in _per_axis(padding, axes))
         return cls(tuple(kernel), _per_axis(stride, axes), dilations, pads, groups)
+
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """Inputs from the first to the last that one position sees, per axis."""
+        return tuple(d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True))
 
 
 def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
@@ -69,40 +76,91 @@ def conv_columns(x: Tensor, call: ConvCall) -> Iterator[Tensor]:
 
     Parameters
     ----------
-    x : (batch, channels, length) or (batch, channels, height, width); the batch axis may be missing
+    x : (batch, channels, ...) with one to three spatial axes; the batch axis may be missing
     call : the geometry
     """
-    axes = len(call.kernel)
-    batched = x.detach() if x.ndim == axes + 2 else x.detach().unsqueeze(0)
-    for part in torch.split(batched, _images_per_chunk(batched, call)):
-        padded = F.pad(part.double(), [edge for pair in call.padding[::-1] for edge in pair])
-        yield _unfold(padded, call)
+    for patches in _patches(_batched(x, call), call):
+        yield _columns(patches, call)
 
 
-def _images_per_chunk(x: Tensor, call: ConvCall) -> int:
-    """Return how many images fit; the columns of one image count at most every padded pixel as a position."""
-    sizes = [size + sum(pad) for size, pad in zip(x.shape[2:], call.padding, strict=True)]
-    positions = 1
-    for size, stride in zip(sizes, call.stride, strict=True):
-        positions *= -(-size // stride)
-    kernel = int(torch.tensor(call.kernel).prod())
-    return int(max(1, CHUNK_BYTES // (8 * max(1, x.shape[1] * kernel * positions))))
+def transposed_columns(x: Tensor, call: ConvCall, output_padding: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the columns of a transposed convolution in the layout of `conv_columns`.
 
+    It is the convolution of step one, with the kernel turned around, of the input with ``stride - 1`` zeros
+    put between its values; n is in the order (input channel of the group, kernel position) of the weights as
+    stored, so the patches are turned around instead of the kernel.
 
-def _unfold(padded: Tensor, call: ConvCall) -> Tensor:
-    """Return (groups, batch * positions, n) of images that carry their padding."""
-    flat = padded if padded.ndim == 4 else padded.unsqueeze(2)
-    lift = 2 - len(call.kernel)  # a signal is an image of height one
-    columns = F.unfold(
-        flat, (1,) * lift + call.kernel, (1,) * lift + call.dilation, 0, (1,) * lift + call.stride
+    Parameters
+    ----------
+    x, call : as for `conv_columns`; padding is the transposed convolution's own
+    output_padding : extra positions at the end of each axis
+    """
+    pads = tuple(
+        (span - 1 - before, span - 1 - after + extra)
+        for span, (before, after), extra in zip(call.spans, call.padding, output_padding, strict=True)
     )
-    batch, width, positions = columns.shape
-    grouped = columns.view(batch, call.groups, width // call.groups, positions)
-    return grouped.permute(1, 0, 3, 2).reshape(call.groups, batch * positions, width // call.groups)
+    plain = ConvCall(call.kernel, (1,) * len(call.kernel), call.dilation, pads, call.groups)
+    kernel_axes = list(range(-len(call.kernel), 0))
+    for patches in _patches(_spread(_batched(x, call), call.stride), plain):
+        yield _columns(patches.flip(kernel_axes), plain)
+
+
+def _batched(x: Tensor, call: ConvCall) -> Tensor:
+    return x.detach() if x.ndim == len(call.kernel) + 2 else x.detach().unsqueeze(0)
+
+
+def _spread(x: Tensor, stride: Sequence[int]) -> Tensor:
+    """Return the input with zeros between its values."""
+    sizes = [(size - 1) * step + 1 for size, step in zip(x.shape[2:], stride, strict=True)]
+    spread = x.new_zeros((*x.shape[:2], *sizes))
+    every: list[Any] = [..., *(slice(None, None, step) for step in stride)]
+    spread[tuple(every)] = x
+    return spread
+
+
+def _patches(x: Tensor, call: ConvCall) -> Iterator[Tensor]:
+    """Yield views (batch, channels, positions per axis, kernel per axis) of a few images or a few lines."""
+    images, lines = _chunk_size(x, call)
+    stride, span = call.stride[0], call.spans[0]
+    for part in torch.split(x, images):
+        padded = F.pad(part, [edge for pair in call.padding[::-1] for edge in pair])
+        positions = (padded.shape[2] - span) // stride + 1
+        for first in range(0, positions, lines):
+            last = min(first + lines, positions) - 1
+            yield _windows(padded[:, :, first * stride : last * stride + span], call)
+
+
+def _chunk_size(x: Tensor, call: ConvCall) -> tuple[int, int]:
+    """Return how many images fit into a chunk, and how many lines of positions of one image."""
+    counts = [
+        max((size + sum(pad) - span) // stride + 1, 1)
+        for size, pad, span, stride in zip(x.shape[2:], call.padding, call.spans, call.stride, strict=True)
+    ]
+    line = 8 * x.shape[1] * math.prod(call.kernel) * math.prod(counts[1:])
+    image = max(1, line * counts[0])
+    return max(1, CHUNK_BYTES // image), max(1, min(counts[0], CHUNK_BYTES // max(1, line)))
+
+
+def _windows(padded: Tensor, call: ConvCall) -> Tensor:
+    for axis, (span, stride, dilation) in enumerate(
+        zip(call.spans, call.stride, call.dilation, strict=True), start=2
+    ):
+        padded = padded.unfold(axis, span, stride)[..., ::dilation]
+    return padded
+
+
+def _columns(patches: Tensor, call: ConvCall) -> Tensor:
+    """Return (groups, batch * positions, n) of patches."""
+    axes = len(call.kernel)
+    batch, channels, *rest = patches.shape
+    split = patches.reshape(batch, call.groups, channels // call.groups, *rest)
+    order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
+    width = split.shape[2] * math.prod(call.kernel)
+    return split.permute(order).reshape(call.groups, -1, width).double()
 
 
 def linear_columns(x: Tensor) -> Iterator[Tensor]:
     """Yield the inputs of a linear layer, any leading axes, in chunks: float64, (1, positions, n)."""
     rows = x.detach().reshape(-1, x.shape[-1])
-    for part in torch.split(rows, max(1, CHUNK_BYTES // (8 * rows.shape[1]))):
+    for part in torch.split(rows, max(1, CHUNK_BYTES // (8 * max(1, rows.shape[1])))):
         yield part.double().unsqueeze(0)

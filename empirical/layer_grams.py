@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pvq.empirical import activations, im2col
+from pvq.empirical import activations, im2col, module_layers, recorder, weight_views
 from pvq.empirical.activations import LayerGram, gram_matrices
 from pvq.empirical.calibration import Calibration
 from pvq.empirical.model import LayerWeights
@@ -87,7 +87,8 @@ def _code_digest(module: nn.Module) -> str:
     The network's is every file that defines a class of one of its parts; a class without a file, such as one
     typed at a prompt, counts by its name alone.
     """
-    own = [__file__, *(inspect.getfile(module) for module in (activations, im2col))]
+    ours = (activations, im2col, module_layers, recorder, weight_views)
+    own = [__file__, *(inspect.getfile(module) for module in ours)]
     kinds = {kind for part in module.modules() for kind in type(part).__mro__}
     theirs = {_source_file(kind) for kind in kinds if kind.__module__.partition(".")[0] != "torch"}
     files = sorted({*own, *theirs} - {""})

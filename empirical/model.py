@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -138,6 +138,22 @@ class LayerWeights:
         groups, inputs, outputs, kernel = self._split
         return matrix.reshape(groups, outputs, inputs, kernel).swapaxes(1, 2).reshape(self.shape)
 
+    def with_stored(self, stored: NDArray[np.floating[Any]] | Stored) -> LayerWeights:
+        """Return the layer with its tensor elsewhere, such as in memory."""
+        return replace(self, stored=stored)
+
+    def tied_to(self, other: LayerWeights) -> LayerWeights:
+        """Return the layer under its own name with another name of the same tensor.
+
+        A matrix product decides what the layer is: of an embedding tied to the output layer, the rows are the
+        output channels of that layer, and the note says that they are an embedding as well.
+        """
+        tied = (*self.tied, other.name)
+        if self.kind == "embedding" != other.kind:
+            note = "; ".join(filter(None, [self.note, "also an embedding"]))
+            return replace(other, name=self.name, stored=self.stored, tied=tied, note=note)
+        return replace(self, tied=tied)
+
     @property
     def _split(self) -> tuple[int, int, int, int]:
         """Groups, inputs of a group, outputs of a group and kernel positions of a transposed layout."""
@@ -198,7 +214,8 @@ class Model:
     layers : named weight matrices, in the order of the state dict
     build : returns the network, evaluation mode, weights loaded; None where only weights are known
     preprocessing : what it expects of images; None where unknown
-    metadata : what its authors state, such as accuracy
+    metadata : what its authors state, such as accuracy; ``remarks``, if there, is what a reader of any result
+        must know
     """
 
     name: str
@@ -207,6 +224,11 @@ class Model:
     build: Callable[[], nn.Module] | None = None
     preprocessing: Preprocessing | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of any result must know, such as weights that are left out or were folded."""
+        return tuple(self.metadata.get("remarks", ()))
 
     def weights(self) -> dict[str, LayerWeights]:
         """Return the weight matrices by layer name, in order."""

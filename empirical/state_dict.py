@@ -4,63 +4,100 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pvq.empirical.model import Kind, LayerWeights
+from pvq.empirical.model import LayerWeights
+from pvq.empirical.tensor_names import Described, is_weight, named_layers, remarks_on
 from pvq.errors import MissingExtra, PvqError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["layers_of", "load_state_dict"]
+__all__ = ["TorchTensor", "layers_of", "lazy_layers_of", "load_state_dict", "numpy_of", "state_remarks"]
+
+
+@dataclass(frozen=True, eq=False)
+class TorchTensor:
+    """A tensor of torch, such as one that lies in a file mapped into memory; copied when it is read."""
+
+    tensor: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, known without reading."""
+        return tuple(self.tensor.shape)
+
+    def read(self) -> NDArray[np.floating[Any]]:
+        """Return a copy."""
+        return numpy_of(self.tensor)
 
 
 def layers_of(state: Mapping[str, Tensor]) -> dict[str, LayerWeights]:
     """Return the weight matrices of a state dict by name, in its order.
 
     A floating-point tensor counts if its name ends in ``weight`` and it has two dimensions or more; that
-    leaves out biases, batch norm, running statistics and position tables. The name
-    loses a trailing ``.weight``.
+    leaves out biases, batch norm, running statistics and position tables. The name loses a trailing
+    ``.weight``. A tensor with several names comes once, under its first. The layers hold copies: what
+    becomes of the state dict does not change them. With a network at hand, `pvq.empirical.module_layers`
+    knows better.
     """
-    found: dict[str, LayerWeights] = {}
-    for key, tensor in state.items():
-        if not (key.endswith("weight") and tensor.ndim >= 2 and tensor.is_floating_point()):
-            continue
-        name = key.removesuffix(".weight")
-        first = not any(layer.kind == "conv" for layer in found.values())
-        found[name] = LayerWeights(name, _kind(name, tuple(tensor.shape), first), _to_numpy(tensor))
-    return found
+    return {name: layer.with_stored(layer.tensor) for name, layer in lazy_layers_of(state).items()}
 
 
-def _kind(name: str, shape: tuple[int, ...], first: bool) -> Kind:
-    """Tell the kind from name and shape.
-
-    A convolution over one input channel is depthwise unless it is the first one: a grey image has
-    one channel.
-    """
-    if len(shape) == 2:
-        return "embedding" if "embed" in name.lower() else "linear"
-    return "depthwise" if shape[1] == 1 and shape[0] > 1 and not first else "conv"
+def lazy_layers_of(state: Mapping[str, Tensor]) -> dict[str, LayerWeights]:
+    """Return what `layers_of` does, each tensor copied only when it is read."""
+    weights = {key: TorchTensor(tensor) for key, tensor in state.items() if is_weight(_describe(key, tensor))}
+    return named_layers(weights, _same_memory(weights))
 
 
-def _to_numpy(tensor: Tensor) -> NDArray[np.floating[Any]]:
-    """Return a NumPy copy; NumPy has no bfloat16, float32 holds every such value."""
+def state_remarks(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Return why tensors that look like weights are no layers, see `remarks_on`."""
+    return remarks_on(_describe(key, tensor) for key, tensor in state.items())
+
+
+def _describe(key: str, tensor: Tensor) -> Described:
+    if tensor.is_complex():
+        return Described(key, tuple(tensor.shape), "complex")
+    return Described(key, tuple(tensor.shape), "real" if tensor.is_floating_point() else "integer")
+
+
+def _same_memory(weights: Mapping[str, TorchTensor]) -> dict[str, str]:
+    """Return, for each further name of a tensor, its first."""
+    first: dict[tuple[Any, ...], str] = {}
+    same: dict[str, str] = {}
+    for key, stored in weights.items():
+        tensor = stored.tensor
+        memory = (tensor.data_ptr(), stored.shape, tensor.stride(), tensor.dtype, tensor.device)
+        if tensor.data_ptr() and first.setdefault(memory, key) != key:
+            same[key] = first[memory]
+    return same
+
+
+def numpy_of(tensor: Tensor) -> NDArray[np.floating[Any]]:
+    """Return a NumPy copy; float32 holds every value of the types that NumPy does not have."""
     import torch
 
     wide = tensor.detach().cpu()
-    array: NDArray[Any] = (wide.float() if wide.dtype == torch.bfloat16 else wide).numpy()
+    known = wide.dtype in (torch.float16, torch.float32, torch.float64)
+    array: NDArray[Any] = (wide if known else wide.float()).numpy()
     return array.copy()
 
 
-def load_state_dict(path: Path) -> dict[str, Tensor]:
+def load_state_dict(path: Path, mapped: bool = False) -> dict[str, Tensor]:
     """Return the tensors of a ``.safetensors`` file or of a ``.pt``/``.pth`` state dict, by name.
 
     A pickle is never executed: anything but tensors in plain containers is refused. A checkpoint that holds
     the state dict under ``state_dict`` or ``model`` is unwrapped.
+
+    Parameters
+    ----------
+    path : of the file
+    mapped : leave a ``.pt``/``.pth`` file on disk and read what is used; the file must then stay as it is
 
     Raises
     ------
@@ -70,7 +107,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         raise PvqError(f"{path} is a directory; name a .safetensors, .pt or .pth file")
     if not path.is_file():
         raise PvqError(f"no such file: {path}")
-    loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    loaded = _safetensors(path) if path.suffix == ".safetensors" else _torch(path, mapped)
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -91,15 +128,16 @@ def _safetensors(path: Path) -> Mapping[str, Any]:
         raise PvqError(f"{path} is not a readable safetensors file: {_first_line(error)}") from error
 
 
-def _torch(path: Path) -> Mapping[str, Any]:
+def _torch(path: Path, mapped: bool) -> Mapping[str, Any]:
     try:
         import torch
     except ImportError as error:
         raise MissingExtra("torch", "torch") from error
+    options: dict[str, Any] = {"map_location": "cpu", "weights_only": True}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of a file before it refuses it
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = torch.load(path, mmap=mapped and _is_zip(path), **options)
     except Exception as error:
         raise PvqError(
             f"{path} is refused: it is no state dict of plain tensors, and pickles are never executed "
@@ -108,6 +146,12 @@ def _torch(path: Path) -> Mapping[str, Any]:
     if not isinstance(loaded, Mapping):
         raise PvqError(f"{path} must hold a state dict, got {type(loaded).__name__}")
     return loaded
+
+
+def _is_zip(path: Path) -> bool:
+    """Return whether the file has the layout that can be mapped: torch's since version 1.6."""
+    with path.open("rb") as stream:
+        return stream.read(4) == b"PK\x03\x04"
 
 
 def _first_line(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy as np
 
 from pvq.arrays import F64
 from pvq.registry import suggest
+from pvq.theory.safetensors_file import FLOATS, read_header
 
 __all__ = ["read_weights"]
 
 _SUFFIXES = (".npy", ".npz", ".safetensors")
-_FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2"}
 _DAMAGE = (
     ValueError,
     EOFError,
@@ -24,7 +23,6 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
 )  # what damage makes NumPy raise
-_HEADER_LIMIT = 100_000_000  # the format's own limit on its header, in bytes
 
 
 def read_weights(path: str | Path) -> F64:
@@ -99,33 +97,6 @@ def _choose(name: str | None, names: list[str], file: Path) -> str:
 
 
 def _safetensors(file: Path, name: str | None) -> F64:
-    """Read the layout of huggingface/safetensors: 8 bytes of header length, a JSON header, raw tensors."""
-    with file.open("rb") as stream:
-        header, start = _header(stream.read(8), stream, file)
-        names = [key for key, entry in header.items() if entry.get("dtype") in (*_FLOATS, "BF16")]
-        entry = header[_choose(name, names, file)]
-        try:
-            first, last = entry["data_offsets"]
-            stream.seek(start + first)
-            return _decode(stream.read(last - first), entry["dtype"]).reshape(entry["shape"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{file} must be a safetensors file: {error}") from error
-
-
-def _header(length: bytes, stream: Any, file: Path) -> tuple[dict[str, Any], int]:
-    size = int.from_bytes(length, "little")
-    try:
-        if len(length) < 8 or size > _HEADER_LIMIT:
-            raise ValueError("no header")
-        header = json.loads(stream.read(size))
-        if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
-            raise ValueError("no table of tensors in the header")
-    except ValueError as error:
-        raise ValueError(f"{file} must be a safetensors file: {error}") from error
-    return {key: entry for key, entry in header.items() if key != "__metadata__"}, 8 + size
-
-
-def _decode(raw: bytes, dtype: str) -> F64:
-    if dtype == "BF16":  # the upper half of a float32
-        return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32).astype(np.float64)
-    return np.frombuffer(raw, _FLOATS[dtype]).astype(np.float64)
+    entries, _ = read_header(file)
+    names = [key for key, entry in entries.items() if entry.dtype in FLOATS]
+    return entries[_choose(name, names, file)].read().astype(np.float64)

@@ -1,13 +1,15 @@
-"""Any state dict on disk."""
+"""Weights on disk: one file, or the folder of many that Hugging Face lays out."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from pvq.empirical.model import Model, Source, file_sha256
+from pvq.empirical.model import LayerWeights, Model, Source, file_sha256
 from pvq.empirical.models_zoo import MODELS
-from pvq.empirical.state_dict import layers_of, load_state_dict
+from pvq.empirical.safetensors_layers import INDEX, SafetensorsFiles, find_safetensors, safetensors_layers
+from pvq.empirical.state_dict import lazy_layers_of, load_state_dict, state_remarks
 from pvq.errors import PvqError
 
 __all__ = ["File"]
@@ -16,11 +18,13 @@ __all__ = ["File"]
 @MODELS.register("file")
 @dataclass(frozen=True)
 class File:
-    """Weights in a file: file:PATH, a .safetensors file or a .pt/.pth state dict (pickles are not executed).
+    """Weights on disk: file:PATH, a .safetensors file, its index or folder, or a .pt/.pth state dict.
+
+    Pickles are not executed. Tensors are read one at a time, so the file may be larger than memory.
 
     Parameters
     ----------
-    path : of the file
+    path : of the file, of a ``.safetensors.index.json``, or of the folder that holds one of them
     """
 
     path: str
@@ -30,10 +34,35 @@ class File:
         if not self.path:
             raise PvqError("file: needs a path after the colon, such as file:model.safetensors")
         path = Path(self.path).expanduser()
-        layers = layers_of(load_state_dict(path))
+        if path.is_dir():
+            path = find_safetensors(path)
+        safe = path.suffix == ".safetensors" or path.name.endswith(INDEX)
+        layers, remarks, files = _safetensors(path) if safe else _torch(path)
         if not layers:
+            why = f": {'; '.join(remarks)}" if remarks else ""
             raise PvqError(
-                f"{path} holds no weight matrix: no floating-point tensor called *weight has 2 axes"
+                f"{path} holds no weight matrix: no floating-point tensor called *weight has 2 axes{why}"
             )
-        source = Source(origin=str(path), file=path.name, sha256=file_sha256(path))
-        return Model(f"file:{self.path}", source, layers)
+        source = Source(origin=str(path), file=path.name, sha256=_sha256(path, files))
+        return Model(f"file:{self.path}", source, layers, metadata={"remarks": remarks} if remarks else {})
+
+
+Loaded = tuple[dict[str, LayerWeights], tuple[str, ...], tuple[Path, ...]]
+
+
+def _safetensors(path: Path) -> Loaded:
+    files = SafetensorsFiles(path)
+    return (*safetensors_layers(files), files.files)
+
+
+def _torch(path: Path) -> Loaded:
+    state = load_state_dict(path, mapped=True)
+    return lazy_layers_of(state), state_remarks(state), (path,)
+
+
+def _sha256(path: Path, files: tuple[Path, ...]) -> str:
+    """Return the hash of the file; of a sharded one, of the list of its parts as ``sha256sum`` prints it."""
+    if files == (path,):
+        return file_sha256(path)
+    lines = "".join(f"{file_sha256(file)}  {file.name}\n" for file in sorted(files))
+    return hashlib.sha256(lines.encode()).hexdigest()
