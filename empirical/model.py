@@ -111,7 +111,8 @@ class LayerWeights:
         array([[1., 3.],
                [2., 4.]])
         """
-        return np.ascontiguousarray(self.as_rows(self.tensor), dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # NaN stays NaN, of whatever sort
+            return np.ascontiguousarray(self.as_rows(self.tensor), dtype=np.float64)
 
     def as_rows(self, tensor: NDArray[Any]) -> NDArray[Any]:
         """Return an array of the stored shape as (rows, n), in its own number type."""

@@ -72,7 +72,9 @@ def decode(raw: bytes, dtype: str) -> NDArray[np.floating[Any]]:
     if dtype == "BF16":  # the upper half of a float32
         return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
     if dtype == "F8_E5M2":  # the upper half of a float16
-        return (np.frombuffer(raw, np.uint8).astype(np.uint16) << 8).view(np.float16).astype(np.float32)
+        halves = (np.frombuffer(raw, np.uint8).astype(np.uint16) << 8).view(np.float16)
+        with np.errstate(invalid="ignore"):  # NaN stays NaN, of whatever sort
+            return halves.astype(np.float32)
     if dtype == "F8_E4M3":
         return _e4m3()[np.frombuffer(raw, np.uint8)]
     raise ValueError(f"dtype must be one of {', '.join(FLOATS)}, got {dtype}")
