@@ -123,8 +123,7 @@ class _Tensor:
     def at(self, s: F64) -> _Points:
         border = np.searchsorted(self.values, s[:, None] * self.edges)
         rise, rise_of_square = np.diff(self.levels), np.diff(self.levels**2)
-        whole = self.weights.total(np.array([self.values.size]))[0]
-        A = self.levels[-1] * whole - self.weights.total(border) @ rise
+        A = self.levels[-1] * self.weights.anchors[-1] - self.weights.total(border) @ rise
         B = self.levels[-1] ** 2 * self.weights.count[-1] - self.weights.count[border] @ rise_of_square
         return _Points(s, border, A, B, self.square - 2 * s * A + s * s * B)
 

@@ -22,7 +22,7 @@ class SortedWeights:
     ----------
     values : (n,) strictly increasing, scaled by a power of two (exact) to magnitudes of at most one
     count : (n + 1,) number of weights before each position
-    anchors : prefix sums of the weights at every `STRIDE`-th position
+    anchors : prefix sums of the weights at every `STRIDE`-th position, and the sum of all
     square : the sum of squares
     exponent : the weights are ``2**exponent * values``
     """

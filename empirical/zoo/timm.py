@@ -7,7 +7,6 @@ from typing import Any
 
 from pvq.empirical.model import Model, Preprocessing, Source
 from pvq.empirical.models_zoo import MODELS, nearest
-from pvq.empirical.state_dict import layers_of
 from pvq.empirical.zoo.torchvision import import_torchvision
 from pvq.errors import PvqError, UnknownName
 
@@ -33,13 +32,15 @@ class Timm:
         if self.name.partition(".")[0] not in known:
             raise UnknownName(f"unknown timm model {self.name!r}{nearest(self.name, known)}")
         net = _download(timm, self.name)
+        from pvq.empirical.module_layers import module_layers
+
         config = dict(net.pretrained_cfg)
         source = Source("timm", timm.__version__, str(config.get("hf_hub_id") or config.get("url") or ""))
         preprocessing = _preprocessing(timm.data.resolve_model_data_config(net))
         return Model(
             f"timm:{self.name}",
             source,
-            layers_of(net.state_dict()),
+            module_layers(net),
             lambda: net,
             preprocessing,
             {"config": config},

@@ -8,7 +8,6 @@ from typing import Any
 
 from pvq.empirical.model import Model, Preprocessing, Source
 from pvq.empirical.models_zoo import MODELS, nearest
-from pvq.empirical.state_dict import layers_of
 from pvq.errors import PvqError, UnknownName
 
 __all__ = ["Torchvision", "import_torchvision"]
@@ -35,13 +34,15 @@ class Torchvision:
             )
         weights = models.get_model_weights(self.name).DEFAULT
         net = _download(models, self.name, weights)
+        from pvq.empirical.module_layers import module_layers
+
         url = str(weights.url)
         source = Source("torchvision", import_torchvision().__version__, url.rpartition("/")[2])
         metadata = {"weights": str(weights), "url": url, "metrics": weights.meta.get("_metrics", {})}
         return Model(
             f"torchvision:{self.name}",
             source,
-            layers_of(net.state_dict()),
+            module_layers(net),
             lambda: net,
             _preprocessing(weights),
             metadata,
