@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from pvq.empirical.model import Kind, LayerWeights
-from pvq.empirical.state_dict import numpy_of
-from pvq.empirical.tensor_names import kind_of
+from pvq.empirical.state_dict import numpy_of, state_remarks
+from pvq.empirical.tensor_names import Described, kind_of, remarks_on
 from pvq.empirical.weight_views import TrackedWeight
 
-__all__ = ["module_layers", "tracked_weights"]
+__all__ = ["module_layers", "module_remarks", "tracked_weights"]
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
@@ -55,6 +55,22 @@ def module_layers(module: nn.Module) -> dict[str, LayerWeights]:
             first[memory] = layer.name
             layers[layer.name] = layer
     return layers
+
+
+def module_remarks(module: nn.Module) -> tuple[str, ...]:
+    """Return why tensors of a network that look like weights are no layers, one sentence a reason.
+
+    >>> module_remarks(nn.Sequential(nn.LSTM(4, 4)))
+    ('left out: 0.weight_ih_l0, 0.weight_hh_l0 (recurrent weights)',)
+    """
+    state = {
+        name: tensor
+        for name, tensor in module.state_dict().items()
+        if isinstance(tensor, Tensor) and ".parametrizations." not in name
+    }
+    packed = [name for name, part in module.named_modules() if hasattr(part, "_packed_params")]
+    quantized = [Described(f"{name}.weight", (1, 1), "integer") for name in packed]
+    return (*state_remarks(state), *remarks_on(quantized))
 
 
 def tracked_weights(module: nn.Module, names: Iterable[str]) -> list[TrackedWeight]:

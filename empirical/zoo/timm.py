@@ -32,7 +32,7 @@ class Timm:
         if self.name.partition(".")[0] not in known:
             raise UnknownName(f"unknown timm model {self.name!r}{nearest(self.name, known)}")
         net = _download(timm, self.name)
-        from pvq.empirical.module_layers import module_layers
+        from pvq.empirical.module_layers import module_layers, module_remarks
 
         config = dict(net.pretrained_cfg)
         source = Source("timm", timm.__version__, str(config.get("hf_hub_id") or config.get("url") or ""))
@@ -43,7 +43,7 @@ class Timm:
             module_layers(net),
             lambda: net,
             preprocessing,
-            {"config": config},
+            {"config": config, "remarks": module_remarks(net)},
         )
 
 

@@ -34,11 +34,12 @@ class Torchvision:
             )
         weights = models.get_model_weights(self.name).DEFAULT
         net = _download(models, self.name, weights)
-        from pvq.empirical.module_layers import module_layers
+        from pvq.empirical.module_layers import module_layers, module_remarks
 
         url = str(weights.url)
         source = Source("torchvision", import_torchvision().__version__, url.rpartition("/")[2])
         metadata = {"weights": str(weights), "url": url, "metrics": weights.meta.get("_metrics", {})}
+        metadata["remarks"] = module_remarks(net)
         return Model(
             f"torchvision:{self.name}",
             source,

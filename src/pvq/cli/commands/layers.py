@@ -53,6 +53,6 @@ def command(
         network = fold_batch_norm(network)
     for remark in network.remarks:
         note(remark)
-    with progress_bar("layers") as progress:
+    with progress_bar("weights") as progress:
         rows = layer_rows(network, widths, quantizer, progress)
     emit(rows, json, title=f"Layers of {model}, weights only")
