@@ -42,7 +42,8 @@ def layer_rows(
     PvqError : a file that can no longer be read
     """
     for width in bits:
-        quantizer_at(quantizer, width), Budget(width)  # refused before anything is read
+        Budget(width)  # refused before anything is read
+        quantizer_at(quantizer, width)
     layers = model.weights().values()
     total, done = sum(layer.size for layer in layers), 0
     rows: list[dict[str, Any]] = []

@@ -101,10 +101,6 @@ class _Tensor:
     levels: F64  # (L,)
 
     @property
-    def values(self) -> F64:
-        return self.weights.values
-
-    @property
     def square(self) -> float:
         return self.weights.square
 
@@ -116,15 +112,16 @@ class _Tensor:
     def last_breakpoint(self) -> float:
         """The largest s at which a weight crosses an edge; 0 if none ever does."""
         edges = self.edges
-        above = self.values[-1] / edges[edges > 0][:1]
-        below = self.values[0] / edges[edges < 0][-1:]
+        lowest, highest = self.weights.scaled(np.array([0, self.weights.values.size - 1]))
+        above = highest / edges[edges > 0][:1]
+        below = lowest / edges[edges < 0][-1:]
         return float(max(0.0, *above, *below))
 
     def at(self, s: F64) -> _Points:
-        border = np.searchsorted(self.values, s[:, None] * self.edges)
+        border = self.weights.border(s[:, None] * self.edges)
         rise, rise_of_square = np.diff(self.levels), np.diff(self.levels**2)
         A = self.levels[-1] * self.weights.anchors[-1] - self.weights.total(border) @ rise
-        B = self.levels[-1] ** 2 * self.weights.count[-1] - self.weights.count[border] @ rise_of_square
+        B = self.levels[-1] ** 2 * self.weights.size - self.weights.count(border) @ rise_of_square
         return _Points(s, border, A, B, self.square - 2 * s * A + s * s * B)
 
     def vertex(self, A: F64, B: F64) -> _Best:
@@ -172,11 +169,11 @@ def _solve_leaves(tensor: _Tensor, lo: _Points, hi: _Points) -> _Best:
     leaf, edge, position = _crossings(lo.border, hi.border)
     if not leaf.size:
         return tensor.vertex(np.append(lo.A, 0.0), np.append(lo.B, 0.0))
-    order = np.lexsort((tensor.values[position] / tensor.edges[edge], leaf))
+    order = np.lexsort((tensor.weights.scaled(position) / tensor.edges[edge], leaf))
     leaf, edge, position = leaf[order], edge[order], position[order]
-    number = tensor.weights.count[position + 1] - tensor.weights.count[position]
+    number, value = tensor.weights.number(position), tensor.weights.scaled(position)
     towards_zero = -np.sign(tensor.edges[edge])  # which way the weight's level moves as s grows
-    step_A = towards_zero * np.diff(tensor.levels)[edge] * tensor.values[position] * number
+    step_A = towards_zero * np.diff(tensor.levels)[edge] * value * number
     step_B = towards_zero * np.diff(tensor.levels**2)[edge] * number
     A, B = (_running(start, step, leaf) for start, step in ((lo.A, step_A), (lo.B, step_B)))
     return min(tensor.vertex(A, B), tensor.vertex(lo.A, lo.B))

@@ -170,34 +170,31 @@ class _Measured(NamedTuple):
     """What one tensor needs once, whatever the bits."""
 
     law: Empirical
-    magnitudes: F64
     kurtosis: float
     square: float
+    exponent: int
 
     @classmethod
     def of(cls, weights: NDArray[Any]) -> _Measured:
         law = Empirical(weights)
-        values = law.values
-        nonnegative = int(np.searchsorted(values, 0.0))
-        two_runs = np.concatenate([-values[:nonnegative][::-1], values[nonnegative:]])
-        two_runs.sort(kind="stable")  # merges the runs in one pass
-        return cls(law, two_runs, kurtosis(values), _square(values, _exponent(values)))
+        exponent = _exponent(law.values)
+        return cls(law, kurtosis(law.values), _square(law.values, exponent), exponent)
 
     def snr(self, error_square: float) -> float:
         return snr_db(self.square, error_square)
 
     def pruning_snr(self, density: float) -> float:
-        removed = _removed(self.magnitudes.size, density)
-        return self.snr(_square(self.magnitudes[:removed], _exponent(self.law.values)))
+        removed = _nearest_zero(self.law.values, _removed(self.law.values.size, density))
+        return self.snr(_square(self.law.values[removed], self.exponent))
 
     def rounding(self, codebook: Codebook) -> tuple[float, float]:
         """Return the SNR of rounding to the nearest level, and the share of weights that become zero."""
-        values, exponent = self.law.values, _exponent(self.law.values)
+        values = self.law.values
         borders = np.searchsorted(values, codebook.edges[1:-1], side="right")  # a tie takes the lower level
         cells = np.diff(np.concatenate([[0], borders, [values.size]]))
         error = 0.0
         for part, level in _runs(cells, codebook.levels):
-            error += _square(values[part] - level, exponent)
+            error += _square(values[part] - level, self.exponent)
         zeros = float(cells[codebook.levels == 0].sum() / values.size)
         return self.snr(error), zeros
 
@@ -218,6 +215,18 @@ def _row(tensor: _Measured, bits: float, quantizer: Quantizer, density: float) -
         "winner": winner(quant, prune),
         "note": _lossless(quant, prune),
     }
+
+
+def _nearest_zero(values: F64, number: int) -> slice:
+    """Return where so many weights of smallest magnitude lie: side by side, as weights are in order."""
+    first, last = 0, values.size - number
+    while first < last:
+        middle = (first + last) // 2
+        if -values[middle] > values[middle + number]:
+            first = middle + 1
+        else:
+            last = middle
+    return slice(first, first + number)
 
 
 def _runs(cells: I64, levels: F64) -> Iterator[tuple[slice, F64]]:

@@ -5,25 +5,50 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pvq.theory import sorted_weights as module
 from pvq.theory.distributions.empirical import Empirical
 from pvq.theory.sorted_weights import STRIDE, SortedWeights
 
+CASES = {
+    "distinct": lambda rng, n: rng.normal(size=n) + 0.5,
+    "few values": lambda rng, n: np.round(rng.normal(size=n) + 0.5, 1),
+    "many zeros": lambda rng, n: rng.normal(size=n) * (rng.random(n) > 0.3),
+    "pairs": lambda rng, n: np.repeat(rng.normal(size=n), np.arange(n) % 8 // 7 + 1)[:n],
+    "tiny": lambda rng, n: 1e-300 * rng.normal(size=n),
+    "huge": lambda rng, n: 1e300 * rng.normal(size=n),
+}
 
-@pytest.mark.parametrize("n", [1, 2, STRIDE - 1, STRIDE, STRIDE + 1, 100, 5000 * STRIDE + 3])
-@pytest.mark.parametrize("digits", [1, 17])
-def test_counts_and_totals_are_those_of_the_weights_before(n: int, digits: int) -> None:
-    """With one digit most weights are repeated."""
-    w = np.sort(np.round(np.random.default_rng(n).normal(size=n) + 0.5, digits))
+
+@pytest.mark.parametrize("chunk", [STRIDE, module.CHUNK])
+@pytest.mark.parametrize("n", [1, 2, STRIDE - 1, STRIDE, STRIDE + 1, 100, 5000])
+@pytest.mark.parametrize("case", CASES)
+def test_counts_and_totals_are_those_of_the_weights_before(
+    case: str, n: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", chunk)
+    w = np.sort(CASES[case](np.random.default_rng(n), n))
+    if not w.any():
+        w[-1] = 1.0
     ordered = SortedWeights.of(w)
-    unit = 2.0**ordered.exponent
-    assert (np.diff(ordered.values) > 0).all()
-    assert 0.5 <= np.abs(ordered.values).max() < 1
+    unit = np.ldexp(w, -ordered.exponent)
+    assert 0.5 <= np.abs(unit).max() < 1
+    assert ordered.square == pytest.approx(unit @ unit, rel=1e-13)
+    assert ordered.size == n
     positions = np.unique(np.linspace(0, ordered.values.size, 60).astype(np.int64))
-    for position, total in zip(positions, ordered.total(positions), strict=True):
-        before = w[: ordered.count[position]]
-        assert total * unit == pytest.approx(before.sum(), rel=1e-13, abs=1e-13 * np.abs(w).sum())
-    assert ordered.count[-1] == n
-    assert ordered.square * unit**2 == pytest.approx(w @ w, rel=1e-13)
+    for total, count in zip(ordered.total(positions), ordered.count(positions), strict=True):
+        assert total == pytest.approx(unit[:count].sum(), rel=1e-13, abs=1e-13 * np.abs(unit).sum())
+    inside = positions[:-1]
+    np.testing.assert_array_equal(ordered.scaled(inside), unit[ordered.count(inside)])
+    np.testing.assert_array_equal(ordered.count(ordered.border(unit)), np.searchsorted(unit, unit))
+
+
+@pytest.mark.parametrize(("case", "together"), [("distinct", False), ("pairs", False), ("few values", True),
+                                               ("many zeros", True)])  # fmt: skip
+def test_equal_weights_are_taken_together_where_it_pays(case: str, together: bool) -> None:
+    w = np.sort(CASES[case](np.random.default_rng(0), 2000))
+    ordered = SortedWeights.of(w)
+    assert (ordered.before is not None) is together
+    assert (ordered.values is w) is not together
 
 
 def test_positions_of_any_shape() -> None:
