@@ -26,7 +26,8 @@ MODELS: Registry[Adapter] = Registry("model", "pvq.empirical.zoo", Adapter)
 
 
 def load_model(name: str | Model) -> Model:
-    """Return the network of a name: ``resnet20-cifar10``, ``torchvision:resnet18``, ``file:a.safetensors``.
+    """Return the network of a name: ``resnet20-cifar10``, ``torchvision:resnet18``, ``file:a.safetensors``,
+    ``onnx:a.onnx``.
 
     What follows the first colon goes to the adapter as it stands, so a path may hold any character. A `Model`
     passes through.

@@ -59,7 +59,7 @@ class OnnxTensor:
         from onnx import TensorProto, numpy_helper
 
         own = TensorProto()
-        own.CopyFrom(self.proto)  # decoding external data would keep them in the graph
+        own.CopyFrom(self.proto)  # onnx 1.17 puts external data that it decodes into the graph
         try:
             array = numpy_helper.to_array(own, str(self.folder))
         except Exception as error:  # what damaged data make of themselves is not documented

@@ -45,9 +45,8 @@ def _net() -> nn.Sequential:
 def test_every_model_is_described_in_one_line() -> None:
     for name, line in MODELS.describe().items():
         assert line, name
-    assert {"resnet20-cifar10", "mobilenet-v2", "efficientnet-lite0", "torchvision", "timm", "file"} <= set(
-        MODELS.describe()
-    )
+    names = {"resnet20-cifar10", "mobilenet-v2", "efficientnet-lite0", "torchvision", "timm", "file", "onnx"}
+    assert names <= set(MODELS.describe())
 
 
 def test_the_bundled_network_says_how_it_was_made() -> None:

@@ -51,6 +51,17 @@ def test_equal_weights_are_taken_together_where_it_pays(case: str, together: boo
     assert (ordered.values is w) is not together
 
 
+@pytest.mark.parametrize(("run", "together"), [(module.FEW, False), (module.FEW + 1, True)])
+@pytest.mark.parametrize("at", [0, 3, 900, 1990])
+def test_a_long_run_is_noticed_across_parts(
+    run: int, together: bool, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK", STRIDE)
+    w = np.sort(np.random.default_rng(0).normal(size=2000))
+    w = np.concatenate([w[:at], np.full(run, w[at]), w[at + 1 :]])
+    assert (SortedWeights.of(w).before is not None) is together
+
+
 def test_positions_of_any_shape() -> None:
     ordered = SortedWeights.of(np.arange(1.0, 41.0))
     positions = np.array([[0, 7, 8], [9, 39, 40]])
