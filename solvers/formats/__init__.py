@@ -1,0 +1,1 @@
+"""Storage formats, one file a kind."""
