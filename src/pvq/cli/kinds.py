@@ -18,6 +18,7 @@ KINDS = {
     "quantizers": "pvq.theory.quantizer:QUANTIZERS",
     "block-formats": "pvq.theory.block:BLOCK_FORMATS",
     "sets": "pvq.solvers.feasible:SETS",
+    "formats": "pvq.solvers.stored_format:FORMATS",
     "solvers": "pvq.solvers.solver:SOLVERS",
     "models": "pvq.empirical.models_zoo:MODELS",
     "architectures": "pvq.empirical.architecture:ARCHITECTURES",

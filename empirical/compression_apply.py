@@ -1,0 +1,142 @@
+"""A plan carried out: the network with the stored weights, and what is measured of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pvq.arrays import F64, I64
+from pvq.empirical.compression_plan import Plan, PlannedLayer
+from pvq.empirical.compression_run import StoredRun, read_stored_run
+from pvq.empirical.model import LayerWeights, Model
+from pvq.errors import PvqError
+from pvq.solvers.formats.float import as_float
+from pvq.solvers.stored_format import FORMATS, mask_cost
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Measured", "apply_plan", "measure", "planned_weights"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is found in the tensors of a network.
+
+    Parameters
+    ----------
+    name : of the layer
+    bits : that its weights take: integers in the least width that holds them, or nonzero weights in 16 bits
+        and a mask, or all in 16 or 32 bits; with scales
+    error : sum of (x - w)^2
+    """
+
+    name: str
+    bits: int
+    error: float
+
+
+def apply_plan(model: Model, plan: Plan, run: Path | None = None) -> nn.Module:
+    """Return the network with the weights that the plan stores, in evaluation mode.
+
+    Parameters
+    ----------
+    model : the network that the plan was made for
+    plan : of `read_plan`
+    run : folder of the bound run, where it is not where the plan says
+
+    Raises
+    ------
+    PvqError : another network, weights only, a layer that the network lacks or has in another shape
+    """
+    import torch
+
+    weights = planned_weights(model, plan, run)
+    module = model.module()
+    state = module.state_dict()
+    with torch.no_grad():
+        for name, tensor in weights.items():
+            key = f"{name}.weight" if f"{name}.weight" in state else name
+            if key not in state:
+                raise PvqError(f"the network of {model.name} has no tensor {name}.weight")
+            state[key].copy_(torch.from_numpy(tensor))
+    return module
+
+
+def planned_weights(model: Model, plan: Plan, run: Path | None = None) -> dict[str, F64]:
+    """Return the stored weights of each planned layer, in the shape of its tensor."""
+    if plan.sha256 != model.source.sha256:
+        raise PvqError(
+            f"the plan is for weights with SHA-256 {plan.sha256[:12]}..., those of {model.name} have "
+            f"{model.source.sha256[:12]}..."
+        )
+    if plan.errors == "sampled run":
+        raise PvqError("the plan comes from a run that solved only some rows; there are no weights to apply")
+    stored = None if plan.errors == "weights" else read_stored_run(run or Path(plan.run), model)
+    layers = model.weights()
+    return {entry.name: _tensor(layers, entry, stored) for entry in plan.layers}
+
+
+def measure(model: Model, plan: Plan, module: nn.Module) -> list[Measured]:
+    """Return what the planned layers of a network take and how far their weights are from the model's."""
+    from pvq.empirical.state_dict import layers_of
+
+    found = layers_of(module.state_dict())
+    layers = model.weights()
+    return [
+        Measured(
+            entry.name,
+            _bits(found[entry.name].matrix, entry, plan),
+            float(np.square(found[entry.name].matrix - layers[entry.name].matrix).sum()),
+        )
+        for entry in plan.layers
+    ]
+
+
+def _tensor(layers: dict[str, LayerWeights], entry: PlannedLayer, run: StoredRun | None) -> F64:
+    layer = layers.get(entry.name)
+    if layer is None or (layer.shape[0], layer.n) != entry.shape:
+        shape = None if layer is None else (layer.shape[0], layer.n)
+        raise PvqError(f"{entry.name}: the plan has shape {entry.shape}, the network {shape}")
+    matrix = _from_weights(layer.matrix, entry) if run is None else _from_run(layer.matrix, entry, run)
+    stored = np.empty(layer.tensor.size)
+    stored[_places(layer)] = matrix
+    return stored.reshape(layer.shape)
+
+
+def _places(layer: LayerWeights) -> I64:
+    """Return where in the flat tensor each entry of the matrix lies."""
+    numbers = np.arange(layer.tensor.size, dtype=np.float64).reshape(layer.shape)
+    return replace(layer, tensor=numbers).matrix.astype(np.int64)
+
+
+def _from_weights(W: F64, entry: PlannedLayer) -> F64:
+    return FORMATS.build(entry.format).nearest(W, np.array(entry.scales))
+
+
+def _from_run(W: F64, entry: PlannedLayer, run: StoredRun) -> F64:
+    if entry.camp == "keep":
+        return _from_weights(W, entry)
+    width = float(entry.format.partition("bits=")[2].rstrip("]"))
+    numbers = [number for number in run.of(entry.name) if run.rows[number]["bits"] == width]
+    if not numbers:
+        raise PvqError(f"{run.folder} has no row of {entry.name} at {width:g} bits")
+    points = [np.asarray(point.x) for point in run.points(numbers[0], entry.camp)]
+    return np.stack([as_float(x, 16) for x in points] if entry.camp == "prune" else points)
+
+
+def _bits(X: F64, entry: PlannedLayer, plan: Plan) -> int:
+    """Return the bits that the weights need, whatever the plan says of them."""
+    n = X.size
+    if entry.camp == "quantize":
+        scales = np.array(entry.scales)
+        integers = np.rint(X / (scales[:, None] if scales.size > 1 else scales))
+        width = max(int(np.maximum(integers, -integers - 1).max()).bit_length() + 1, 2)
+        return width * n + entry.cost.scales
+    if entry.camp == "prune":
+        kept = int(np.count_nonzero(X))
+        return 16 * kept + (mask_cost(kept, n, plan.storage.mask)[0] if kept < n else 0)
+    return n * (16 if np.array_equal(as_float(X, 16), X) else 32)
