@@ -175,7 +175,7 @@ def pareto(
     for done, budget in enumerate(sorted({*budgets, budget_bits})):
         if progress:
             progress(done, len(budgets), f"{budget / planner.weights:.3g} bits per weight")
-        choice = choose(options, budget)
+        choice = choose(options, budget, seconds=0)
         rows.append(_curve_row(choice, budget, planner))
     return rows
 

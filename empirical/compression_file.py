@@ -87,7 +87,7 @@ def _plain(value: Any) -> Any:
 
 
 def _object(kind: type[T], content: Any, where: str) -> T:
-    """Return an object of a dataclass from a mapping with exactly its fields; those with defaults may lack."""
+    """Return an object of a dataclass from a mapping of its fields; those with defaults may lack."""
     if not isinstance(content, Mapping):
         raise ValueError(f"{where} must be a mapping of names to values, got {_short(content)}")
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

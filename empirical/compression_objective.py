@@ -29,9 +29,9 @@ def layer_factors(
 
     Parameters
     ----------
-    objective : ``relative`` 1 / signal, the layer's noise-to-signal ratio; ``absolute`` 1; ``hessian`` the mean
-        trace of the loss's Hessian in the layer, 0 where it is negative (Z. Dong and others, HAWQ-V2, arXiv
-        1911.03852)
+    objective : ``relative`` 1 / signal, the layer's noise-to-signal ratio; ``absolute`` 1; ``hessian`` the
+        mean trace of the loss's Hessian in the layer, 0 where it is negative (Z. Dong and others, HAWQ-V2,
+        arXiv 1911.03852)
     weights : by pattern of names, a further factor; several that match are multiplied
     traces : mean traces by layer, for ``hessian``
 

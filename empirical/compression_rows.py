@@ -19,10 +19,11 @@ FIELDS = (
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each layer, and a last one, called ``total``, with their sums; all have all fields.
 
-    Fields: layer, camp, format, n_weights, bits_per_weight, bits, bytes (rounded up), payload_bits, scale_bits,
-    mask_bits, mask_coding, error_lower and error_upper (of the stored weights), factor (what an error counts),
-    objective (factor times error, rounded up; the total is the plan's), share (of the total objective), and
-    None but in the total: bound (certified, of every plan), gap (relative), optimal, budget_bits.
+    Fields: layer, camp, format, n_weights, bits_per_weight, bits, bytes (rounded up), payload_bits,
+    scale_bits, mask_bits, mask_coding, error_lower and error_upper (of the stored weights), factor (what an
+    error counts), objective (factor times error; the total is the plan's, rounded up), share (of the total
+    objective), and None but in the total: bound (certified, of every plan), gap (relative), optimal,
+    budget_bits.
     """
     rows = [_row(layer, plan.totals.objective) for layer in plan.layers]
     return [*rows, _total(plan, rows)]

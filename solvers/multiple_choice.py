@@ -84,7 +84,8 @@ def choose(
     ----------
     groups : the options of each group
     budget : at least the sum of the least costs
-    seconds : limit of each call of the mixed-integer solver
+    seconds : limit of each call of the mixed-integer solver; 0 leaves it out, and the search, which by
+        itself proves the optimum, starts from the greedy plan
 
     Raises
     ------
@@ -110,6 +111,8 @@ def choose(
 
 def _start(instance: Instance, seconds: float) -> tuple[int, ...]:
     greedy = relax(instance).plan
+    if seconds <= 0:
+        return greedy
     return min(greedy, mixed_integer_plan(instance, seconds) or greedy, key=instance.value)
 
 

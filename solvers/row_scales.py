@@ -14,8 +14,8 @@ __all__ = ["row_scales"]
 def row_scales(W: F64, bits: int) -> F64:
     """Return for each row of W (rows, n) a scale of small squared rounding error, shape (rows,).
 
-    The levels are -2^(b-1) ... 2^(b-1) - 1 times the scale. Of 64 scales or more from a tenth to
-    2.2 times max |w| / 2^(b-1) the best three are improved as long as it helps: weights are rounded, and the scale
+    The levels are -2^(b-1) ... 2^(b-1) - 1 times the scale. Of 64 scales or more from a tenth to 2.2 times
+    max |w| / 2^(b-1) the best three are improved as long as it helps: weights are rounded, and the scale
     becomes w'q / q'q for the integers q that they were rounded to. A row of zeros has scale 1. Nothing
     proves the scale optimal, unlike that of `pvq.theory.optimal_scale`, which takes a hundred times longer.
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -41,13 +45,14 @@ def _solve(
     groups = np.array([group for group, _ in options])
     one_of_each = csr_array((np.ones(len(options)), (groups, np.arange(len(options)))))
     cost = np.array([float(instance.costs[g][o]) for g, o in options]) / max(1, budget)
-    solved: Any = milp(
-        _objective(instance, options),
-        integrality=np.ones(len(options), dtype=np.int64),
-        bounds=Bounds(0.0, 1.0),
-        constraints=[LinearConstraint(one_of_each, 1, 1), LinearConstraint(cost[None, :], -np.inf, 1.0)],
-        options={"mip_rel_gap": 0.0, "time_limit": seconds},
-    )
+    with _quiet():
+        solved: Any = milp(
+            _objective(instance, options),
+            integrality=np.ones(len(options), dtype=np.int64),
+            bounds=Bounds(0.0, 1.0),
+            constraints=[LinearConstraint(one_of_each, 1, 1), LinearConstraint(cost[None, :], -np.inf, 1.0)],
+            options={"mip_rel_gap": 0.0, "time_limit": seconds},
+        )
     if solved.x is None:
         return None
     plan, most = [0] * len(instance.costs), [-1.0] * len(instance.costs)
@@ -55,6 +60,24 @@ def _solve(
         if share > most[group]:
             plan[group], most[group] = option, share
     return tuple(plan)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what C++ code writes to standard output nowhere: HiGHS prints debug lines there, unasked."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # standard output is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _objective(instance: Instance, options: list[tuple[int, int]]) -> F64:

@@ -45,7 +45,7 @@ def _search(w: F64, top: float, unit: float) -> float:
         errors[k] = _error(w, top, unit * LOW * step**k)
     best_error, best = _descend(w, top, unit)
     for _ in range(IMPROVED):
-        k = np.argmin(errors)
+        k = int(np.argmin(errors))
         errors[k] = np.inf
         error, scale = _descend(w, top, unit * LOW * step**k)
         if error < best_error:
