@@ -8,7 +8,7 @@ import numpy as np
 
 from pvq.arrays import F64
 
-from .jit import kernel
+from .jit import kernel, summing
 
 __all__ = ["search_scales"]
 
@@ -72,7 +72,7 @@ def _descend(w: F64, top: float, scale: float) -> tuple[float, float]:
     return error, scale
 
 
-@kernel
+@summing
 def _error(w: F64, top: float, scale: float) -> float:
     """Return the squared error of rounding w to the grid."""
     total, inverse = 0.0, 1.0 / scale

@@ -64,17 +64,25 @@ class NOfM:
     def cost(self, shape: tuple[int, int], storage: Storage) -> Cost:
         """Return the bits of the kept weights and of their places in the groups.
 
-        Of a full group log2 C(m, n) bits, all groups together rounded up, or a bitmap's m; of a last group
-        of r > n weights likewise.
+        Of a full group log2 C(m, n) bits, all such groups together rounded up, or a bitmap's m; of a last
+        group of r > n weights likewise.
         """
         rows, length = shape
         full, rest = divmod(length, self.m)
         kept = rows * (full * self.n + min(rest, self.n))
-        places = rows * full * self.m * n_of_m_mask_bits(self.n, self.m)
+        places = _places(rows * full, self.n, self.m)
         if rest > self.n:
-            places += rows * rest * n_of_m_mask_bits(self.n, rest)
+            places += _places(rows, self.n, rest)
         bitmap = rows * (full * self.m + (rest if rest > self.n else 0))
-        coded = min(bitmap, math.ceil(places * (1 + 1e-12)))
+        coded = min(bitmap, places)
         if storage.mask == "bitmap":
             return Cost(16 * kept, 0, bitmap, "bitmap" if bitmap else "none")
         return Cost(16 * kept, 0, coded, "entropy" if coded else "none")
+
+
+def _places(groups: int, n: int, m: int) -> int:
+    """Return groups log2 C(m, n) rounded up; exact where that is whole, at most one bit more elsewhere."""
+    choices = math.comb(m, n)
+    if choices & (choices - 1) == 0:
+        return groups * (choices.bit_length() - 1)
+    return math.ceil(groups * m * n_of_m_mask_bits(n, m) * (1 + 1e-12))
