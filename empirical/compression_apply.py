@@ -138,5 +138,14 @@ def _bits(X: F64, entry: PlannedLayer, plan: Plan) -> int:
         return width * n + entry.cost.scales
     if entry.camp == "prune":
         kept = int(np.count_nonzero(X))
-        return 16 * kept + (mask_cost(kept, n, plan.storage.mask)[0] if kept < n else 0)
+        return 16 * kept + _mask_bits(X, kept, entry, plan)
     return n * (16 if np.array_equal(as_float(X, 16), X) else 32)
+
+
+def _mask_bits(X: F64, kept: int, entry: PlannedLayer, plan: Plan) -> int:
+    """Return the bits of the mask of X: of any mask so dense, or of one with the format's structure."""
+    bits = mask_cost(kept, X.size, plan.storage.mask)[0]
+    stored = FORMATS.build(entry.format)
+    if np.array_equal(stored.nearest(X, np.empty(0)), X):
+        bits = min(bits, stored.cost(entry.shape, plan.storage).mask)
+    return bits

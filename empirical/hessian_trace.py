@@ -60,7 +60,7 @@ def layer_traces(
     images, labels = labelled_images(calibration, model, seed)
     parameters = {name: _parameter(module, name) for name in names}
     batches = [(images[at : at + BATCH], labels[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-    _check_labels(module, batches[0], model.name)
+    _check_labels(module, images, labels, model.name)
 
     def losses() -> Any:
         return (functional.cross_entropy(module(x), y, reduction="sum") / len(images) for x, y in batches)
@@ -133,11 +133,12 @@ def hutchinson(
             progress(done, most, "Hessian")
         signs = [torch.randint(0, 2, t.shape, generator=generator).to(t) * 2 - 1 for t in tensors]
         draws.append(_curvatures(losses, tensors, signs))
+        broken = [name for name, value in zip(parameters, draws[-1], strict=True) if not math.isfinite(value)]
+        if broken:
+            raise PvqError(f"the Hessian's trace in {broken[0]} is NaN or infinite on these images")
         if done and _settled(draws, tolerance):
             break
-    return {
-        name: _trace(name, column) for name, column in zip(parameters, zip(*draws, strict=True), strict=True)
-    }
+    return {name: _trace(column) for name, column in zip(parameters, zip(*draws, strict=True), strict=True)}
 
 
 def _curvatures(losses: Any, tensors: Sequence[Tensor], signs: Sequence[Tensor]) -> list[float]:
@@ -162,10 +163,8 @@ def _settled(draws: Sequence[Sequence[float]], tolerance: float) -> bool:
     return bool((np.abs(now - before) <= tolerance * (np.abs(before) + 1e-12)).all())
 
 
-def _trace(name: str, draws: Sequence[float]) -> Trace:
+def _trace(draws: Sequence[float]) -> Trace:
     values = np.array(draws)
-    if not np.isfinite(values).all():
-        raise PvqError(f"the Hessian's trace in {name} is NaN or infinite on these images")
     error = float(values.std(ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else math.nan
     return Trace(float(values.mean()), error, len(values))
 
@@ -178,12 +177,13 @@ def _parameter(module: nn.Module, name: str) -> Tensor:
     raise PvqError(f"the network has no parameter {name}.weight, so its Hessian has no block of it")
 
 
-def _check_labels(module: nn.Module, batch: tuple[Tensor, Tensor], model: str) -> None:
+def _check_labels(module: nn.Module, images: Tensor, labels: Tensor, model: str) -> None:
     import torch
 
     with torch.no_grad():
-        scores = module(batch[0][:1])
-    if scores.ndim != 2 or int(batch[1].max()) >= scores.shape[1]:
+        shape = tuple(module(images[:1]).shape)
+    least, most = int(labels.min()), int(labels.max())
+    if len(shape) != 2 or least < 0 or most >= shape[1]:
         raise PvqError(
-            f"labels must be classes of {model}, got {int(batch[1].max())} of {tuple(scores.shape)}"
+            f"labels must be classes of {model}, got {least} to {most} for an output of shape {shape}"
         )
