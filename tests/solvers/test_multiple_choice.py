@@ -100,6 +100,21 @@ def test_too_many_states_leave_a_weaker_but_true_bound() -> None:
         assert short.value >= full.value
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_search_cut_short_proves_what_it_has_seen(seed: int) -> None:
+    menus = random_menus(seed, groups=5, options=4)
+    budget = budgets(menus, 5)[2]
+    costs, values = ([[getattr(o, f) for o in menu] for menu in menus] for f in ("cost", "upper"))
+    instance = Instance.of(costs, values, budget)
+    cheapest = tuple(int(np.argmin(group)) for group in costs)
+    proof = prove(instance, relax(instance), cheapest, most_states=2)
+    assert not proof.complete
+    assert proof.plan == cheapest
+    exact = least(menus, budget, "upper")
+    assert relax(instance).bound <= proof.bound
+    assert proof.bound * instance.unit <= exact < instance.value(cheapest) * instance.unit
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 4), st.fractions(0, 3, max_denominator=8))
 @settings(max_examples=60, deadline=None)
 def test_every_price_gives_a_bound(seed: int, groups: int, options: int, price: Fraction) -> None:
