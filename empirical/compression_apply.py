@@ -29,8 +29,8 @@ class Measured:
     Parameters
     ----------
     name : of the layer
-    bits : that its weights take: integers in the least width that holds them, or nonzero weights in 16 bits
-        and a mask, or all in 16 or 32 bits; with scales
+    bits : that its weights take: integers in the least width that holds them (signs in one bit), or nonzero
+        weights in 16 bits and a mask, or all in 16 or 32 bits; with scales
     error : sum of (x - w)^2
     """
 
@@ -134,7 +134,9 @@ def _bits(X: F64, entry: PlannedLayer, plan: Plan) -> int:
     if entry.camp == "quantize":
         scales = np.array(entry.scales)
         integers = np.rint(X / (scales[:, None] if scales.size > 1 else scales))
-        width = max(int(np.maximum(integers, -integers - 1).max()).bit_length() + 1, 2)
+        width = int(np.maximum(integers, -integers - 1).max()).bit_length() + 1
+        if (np.abs(integers) == 1).all():
+            width = 1
         return width * n + entry.cost.scales
     if entry.camp == "prune":
         kept = int(np.count_nonzero(X))

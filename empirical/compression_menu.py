@@ -15,7 +15,10 @@ from pvq.solvers.stored_format import FORMATS, Cost, Decision, Storage, rounding
 
 __all__ = ["DEFAULT_FORMATS", "Candidate", "LayerMenu", "format_specs", "weights_menu"]
 
-DEFAULT_FORMATS = ("int", "int[per=row]", "sparse", "n_of_m[n=2,m=4]", "float[bits=16]", "float[bits=32]")
+DEFAULT_FORMATS = (
+    "int", "int[per=row]", "sign", "sign[per=row]", "sparse", "n_of_m[n=2,m=4]", "float[bits=16]",
+    "float[bits=32]",
+)  # fmt: skip
 SMALLEST, LARGEST = 1e-75, 1e75  # as for the weights of a problem: squares neither vanish nor overflow
 
 

@@ -14,7 +14,7 @@ from pvq.arrays import F64
 
 from .instance import Instance
 
-__all__ = ["mixed_integer_plan"]
+__all__ = ["mixed_integer_plan", "quiet"]
 
 OBJECTIVE_RANGE = 1e6  # HiGHS stops at an absolute gap of 1e-6
 TRIES = 4
@@ -45,7 +45,7 @@ def _solve(
     groups = np.array([group for group, _ in options])
     one_of_each = csr_array((np.ones(len(options)), (groups, np.arange(len(options)))))
     cost = np.array([float(instance.costs[g][o]) for g, o in options]) / max(1, budget)
-    with _quiet():
+    with quiet():
         solved: Any = milp(
             _objective(instance, options),
             integrality=np.ones(len(options), dtype=np.int64),
@@ -63,7 +63,7 @@ def _solve(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Send what C++ code writes to standard output nowhere: HiGHS prints debug lines there, unasked."""
     sys.stdout.flush()
     try:

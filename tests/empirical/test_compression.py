@@ -58,7 +58,16 @@ def test_the_plan_is_the_best_of_all(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    "formats", [("int",), ("int[per=row]",), ("sparse",), ("n_of_m[n=2,m=4]",), ("float",)]
+    "formats",
+    [
+        ("int",),
+        ("int[per=row]",),
+        ("sign",),
+        ("sign[per=row]",),
+        ("sparse",),
+        ("n_of_m[n=2,m=4]",),
+        ("float",),
+    ],
 )
 def test_the_network_has_what_the_plan_promises(model: Model, formats: tuple[str, ...]) -> None:
     bits = (16.0,) if formats == ("float",) else (3.0, 5.0)

@@ -55,7 +55,7 @@ def test_a_budget_in_bytes_and_no_picture(
         (["--budget", "nan"], 2, "budget"),
         (["--budget-bytes", "6 parsecs"], 2, "must be a size such as 250KB"),
         (["--budget-bytes", "0"], 2, "at least one byte"),
-        (["--budget", "1"], 1, "budget must be at least 2.0139 bits per weight (3480 bytes)"),
+        (["--budget", "1"], 1, "budget must be at least 1.0139 bits per weight (1752 bytes)"),
         (["--budget", "4", "--formats", "itn"], 2, "did you mean int?"),
         (["--budget", "4", "--objective", "hesian"], 2, "hesian"),
         (["--budget", "4", "--weight", "conv1"], 2, "PATTERN=FACTOR"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pvq.solvers._choice.frontier import prove
 from pvq.solvers._choice.instance import Instance
-from pvq.solvers._choice.mixed_integer import mixed_integer_plan
+from pvq.solvers._choice.mixed_integer import mixed_integer_plan, quiet
 from pvq.solvers._choice.relaxation import lagrangian, relax
 from pvq.solvers.multiple_choice import Choice, Option, choose, round_down, round_up
 
@@ -154,6 +155,13 @@ def test_costs_beyond_the_tolerance_of_floats_are_kept() -> None:
     assert choose(menus, big).plan == (0, 1)
     assert choose(menus, big + 1).plan == (1, 0)
     assert choose(menus, 2 * big + 1).plan == (1, 1)
+
+
+def test_what_the_solver_prints_stays_off_standard_output(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet():
+        os.write(1, b"noise")
+    os.write(1, b"rows")
+    assert capfd.readouterr().out == "rows"
 
 
 def test_options_without_error_and_single_options() -> None:

@@ -21,7 +21,7 @@ from pvq.theory.optimal_scale import optimal_scale
 
 SPECS = [
     "int[bits=2]", "int[bits=3,per=row]", "int[bits=8]", "int[bits=16]", "sparse[bits=4]", "sparse[bits=16]",
-    "n_of_m[n=2,m=4]", "n_of_m[n=1,m=4]", "float[bits=16]", "float[bits=32]",
+    "sign", "sign[per=row]", "n_of_m[n=2,m=4]", "n_of_m[n=1,m=4]", "float[bits=16]", "float[bits=32]",
 ]  # fmt: skip
 NONE = np.empty(0)
 
@@ -63,6 +63,20 @@ def test_integers_are_the_nearest_of_all_levels(spec: str) -> None:
         assert np.isin(found, levels).all()
         least = np.abs(row[:, None] - levels).min(axis=1)
         assert np.abs(row - found) == pytest.approx(least, rel=1e-12)
+
+
+def test_the_mean_magnitude_is_the_best_scale_of_signs() -> None:
+    W = weights()
+    stored = FORMATS.build("sign[per=row]")
+    scales = stored.scales(W, Storage())
+    assert scales == pytest.approx(np.abs(W).mean(axis=1), rel=1e-7)
+    error = exact_error(W, stored.nearest(W, scales))
+    for factor in (0.99, 1.01):
+        assert exact_error(W, stored.nearest(W, factor * scales)) > error
+    assert (
+        rounding_error(np.zeros((1, 4)), stored.nearest(np.zeros((1, 4)), np.array([2.0**-126])))[1] < 1e-70
+    )
+    assert stored.cost((3, 10), Storage()) == Cost(30, 96)
 
 
 @pytest.mark.parametrize("kept", range(9))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-FORMATS = "int,int[per=row],sparse,n_of_m[n=2,m=4],float[bits=16],float[bits=32]"
+FORMATS = "int,int[per=row],sign,sign[per=row],sparse,n_of_m[n=2,m=4],float[bits=16],float[bits=32]"
 HIDDEN = (
     "payload_bits",
     "scale_bits",
