@@ -10,7 +10,7 @@ import numpy as np
 
 from pvq.arrays import F64, I64
 from pvq.empirical.compression_plan import Plan, PlannedLayer
-from pvq.empirical.compression_run import StoredRun, read_stored_run
+from pvq.empirical.compression_run import StoredRun, read_stored_run, same_weights
 from pvq.empirical.model import LayerWeights, Model
 from pvq.errors import PvqError
 from pvq.solvers.formats.float import as_float
@@ -68,10 +68,10 @@ def apply_plan(model: Model, plan: Plan, run: Path | None = None) -> nn.Module:
 
 def planned_weights(model: Model, plan: Plan, run: Path | None = None) -> dict[str, F64]:
     """Return the stored weights of each planned layer, in the shape of its tensor."""
-    if plan.sha256 != model.source.sha256:
+    if not same_weights(model, plan.model, plan.sha256):
         raise PvqError(
-            f"the plan is for weights with SHA-256 {plan.sha256[:12]}..., those of {model.name} have "
-            f"{model.source.sha256[:12]}..."
+            f"the plan is for weights of {plan.model} with SHA-256 {plan.sha256[:12]}..., "
+            f"those of {model.name} have {model.source.sha256[:12]}..."
         )
     if plan.errors == "sampled run":
         raise PvqError("the plan comes from a run that solved only some rows; there are no weights to apply")

@@ -23,7 +23,7 @@ from pvq.solvers.formats.float import as_float
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.stored_format import Cost, Storage, mask_cost
 
-__all__ = ["RUN_SCALE_BITS", "StoredRun", "read_stored_run", "run_menu"]
+__all__ = ["RUN_SCALE_BITS", "StoredRun", "read_stored_run", "run_menu", "same_weights"]
 
 RUN_SCALE_BITS = 64  # the grids of a run have the scale that its manifest prints, a float64
 PREFIX = {"quantize": "quant", "prune": "prune"}
@@ -95,13 +95,20 @@ def read_stored_run(folder: Path, model: Model) -> StoredRun:
         raise PvqError(
             f"{folder}: bounds.json and sources.json must list the same rows; run pvq bounds again"
         )
-    source = manifest.get("source", {}) if isinstance(manifest, dict) else {}
-    if source.get("sha256") != model.source.sha256:
+    if not isinstance(manifest, dict):
+        raise PvqError(f"{folder / 'manifest.json'} must hold one JSON object; run pvq bounds again")
+    source = manifest.get("source", {})
+    if not same_weights(model, str(manifest.get("model")), str(source.get("sha256"))):
         raise PvqError(
             f"{folder} is a run of {manifest.get('model')} with other weights than {model.name} has "
             f"(SHA-256 {str(source.get('sha256'))[:12]}..., not {model.source.sha256[:12]}...)"
         )
     return StoredRun(folder, tuple(rows), tuple(sources))
+
+
+def same_weights(model: Model, name: str, sha256: str) -> bool:
+    """Return whether a hash is that of the model's file; a model without a file goes by its name, too."""
+    return sha256 == model.source.sha256 and (sha256 != "" or name == model.name)
 
 
 def _json(path: Path) -> Any:

@@ -157,8 +157,10 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 def test_plans_of_other_weights_are_not_applied(planner: Planner, model: Model) -> None:
     plan = four_bits(planner)
-    with pytest.raises(PvqError, match="the plan is for weights with SHA-256"):
+    with pytest.raises(PvqError, match="the plan is for weights of tiny with SHA-256"):
         planned_weights(model, replace(plan, sha256="0" * 64))
+    with pytest.raises(PvqError, match="the plan is for weights of huge"):
+        planned_weights(model, replace(plan, model="huge"))
     other = tiny.as_model(torch.nn.Sequential(torch.nn.Linear(2, 2)))
     with pytest.raises(PvqError, match=r"first: the plan has shape \(4, 18\), the network None"):
         planned_weights(other, plan)
