@@ -86,7 +86,7 @@ class Planner:
         PvqError, SpecError : the network, a format, the run or the calibration images are refused
         """
         model = load_model(request.model)
-        layers = [layer for layer in _layers(model, request.layers) if layer.tensor.size]
+        layers = [layer for layer in _layers(model, request.layers) if layer.size]
         run = _run(request, model)
         specs = format_specs(request.formats, request.bits)
         menus = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pvq.arrays import F64, I64
+from pvq.arrays import F64
 from pvq.empirical.compression_plan import Plan, PlannedLayer
 from pvq.empirical.compression_run import StoredRun, read_stored_run, same_weights
 from pvq.empirical.model import LayerWeights, Model
@@ -82,9 +82,9 @@ def planned_weights(model: Model, plan: Plan, run: Path | None = None) -> dict[s
 
 def measure(model: Model, plan: Plan, module: nn.Module) -> list[Measured]:
     """Return what the planned layers of a network take and how far their weights are from the model's."""
-    from pvq.empirical.state_dict import layers_of
+    from pvq.empirical.module_layers import module_layers
 
-    found = layers_of(module.state_dict())
+    found = module_layers(module)
     layers = model.weights()
     return [
         Measured(
@@ -98,19 +98,11 @@ def measure(model: Model, plan: Plan, module: nn.Module) -> list[Measured]:
 
 def _tensor(layers: dict[str, LayerWeights], entry: PlannedLayer, run: StoredRun | None) -> F64:
     layer = layers.get(entry.name)
-    if layer is None or (layer.shape[0], layer.n) != entry.shape:
-        shape = None if layer is None else (layer.shape[0], layer.n)
+    if layer is None or (layer.rows, layer.n) != entry.shape:
+        shape = None if layer is None else (layer.rows, layer.n)
         raise PvqError(f"{entry.name}: the plan has shape {entry.shape}, the network {shape}")
     matrix = _from_weights(layer.matrix, entry) if run is None else _from_run(layer.matrix, entry, run)
-    stored = np.empty(layer.tensor.size)
-    stored[_places(layer)] = matrix
-    return stored.reshape(layer.shape)
-
-
-def _places(layer: LayerWeights) -> I64:
-    """Return where in the flat tensor each entry of the matrix lies."""
-    numbers = np.arange(layer.tensor.size, dtype=np.float64).reshape(layer.shape)
-    return replace(layer, tensor=numbers).matrix.astype(np.int64)
+    return layer.restore(matrix)
 
 
 def _from_weights(W: F64, entry: PlannedLayer) -> F64:

@@ -141,7 +141,7 @@ def run_menu(
     problems = [point.problem for point in run.points(numbers[0], _any_camp(run, numbers[0]))]
     found += [c for bits in keep if (c := _kept(layer, problems, bits, share)) is not None]
     signal = _scaled(_number(first, "signal_lower"), _number(first, "signal_upper"), share)
-    return LayerMenu(layer.name, (layer.shape[0], layer.n), signal, tuple(found))
+    return LayerMenu(layer.name, (layer.rows, layer.n), signal, tuple(found))
 
 
 def _any_camp(run: StoredRun, number: int) -> str:
@@ -165,14 +165,14 @@ def _compressed(
     found = []
     if row.get("quant_error_upper") is not None:
         error = _scaled(row.get("quant_error_lower") or 0.0, row["quant_error_upper"], share)
-        cost = Cost(int(row["bits"]) * layer.tensor.size, RUN_SCALE_BITS)
+        cost = Cost(int(row["bits"]) * layer.size, RUN_SCALE_BITS)
         scale = float(parse_spec(row["quant_set"]).options["scale"])
         found.append(Candidate(f"int[bits={row['bits']:g}]", "quantize", cost, error, (scale,)))
     if row.get("prune_error_upper") is not None:
         points = run.points(number, "prune")
         upper = _total(points, [as_float(_point(point), 16) for point in points])
-        kept = _kept_per_row(row) * layer.shape[0]
-        cost = Cost(16 * kept, 0, *mask_cost(kept, layer.tensor.size, storage.mask))
+        kept = _kept_per_row(row) * layer.rows
+        cost = Cost(16 * kept, 0, *mask_cost(kept, layer.size, storage.mask))
         error = _scaled(row.get("prune_error_lower") or 0.0, upper, share)
         found.append(Candidate(f"sparse[bits={row['bits']:g}]", "prune", cost, error))
     return found
@@ -191,7 +191,7 @@ def _kept(layer: LayerWeights, problems: Sequence[LayerProblem], bits: int, shar
     except ValueError:
         return None
     upper = _sum_up(problem.error_upper(x) for problem, x in zip(problems, rounded, strict=True))
-    cost = Cost(bits * layer.tensor.size)
+    cost = Cost(bits * layer.size)
     return Candidate(f"float[bits={bits}]", "keep", cost, _scaled(0.0, upper, share))
 
 
