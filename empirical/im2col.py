@@ -13,7 +13,8 @@ from torch import Tensor
 
 __all__ = ["ConvCall", "conv_columns", "linear_columns", "transposed_columns"]
 
-CHUNK_BYTES = 128 * 2**20  # float64 columns held at a time; one line of output positions may exceed it
+# of float64 columns held at a time, about what a cache takes; one line of output positions may exceed it
+CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,17 @@ def conv_columns(x: Tensor, call: ConvCall) -> Iterator[Tensor]:
     """Yield the columns of a batch, chunk by chunk, float64, shape (groups, positions, n).
 
     n = channels of a group times kernel size, in the order of the flattened weight, so that
-    ``columns[g] @ W[row].ravel()`` is the output of a row of group g without its bias.
+    ``columns[g] @ W[row].ravel()`` is the output of a row of group g without its bias. In memory the values
+    of one input lie together, ready for a product over positions. A chunk is overwritten by the next.
 
     Parameters
     ----------
     x : (batch, channels, ...) with one to three spatial axes; the batch axis may be missing
     call : the geometry
     """
+    scratch = _Scratch()
     for patches in _patches(_batched(x, call), call):
-        yield _columns(patches, call)
+        yield _columns(patches, call, scratch)
 
 
 def transposed_columns(x: Tensor, call: ConvCall, output_padding: Sequence[int]) -> Iterator[Tensor]:
@@ -100,9 +103,9 @@ def transposed_columns(x: Tensor, call: ConvCall, output_padding: Sequence[int])
         for span, (before, after), extra in zip(call.spans, call.padding, output_padding, strict=True)
     )
     plain = ConvCall(call.kernel, (1,) * len(call.kernel), call.dilation, pads, call.groups)
-    kernel_axes = list(range(-len(call.kernel), 0))
+    kernel_axes, scratch = list(range(-len(call.kernel), 0)), _Scratch()
     for patches in _patches(_spread(_batched(x, call), call.stride), plain):
-        yield _columns(patches.flip(kernel_axes), plain)
+        yield _columns(patches.flip(kernel_axes), plain, scratch)
 
 
 def _batched(x: Tensor, call: ConvCall) -> Tensor:
@@ -149,14 +152,27 @@ def _windows(padded: Tensor, call: ConvCall) -> Tensor:
     return padded
 
 
-def _columns(patches: Tensor, call: ConvCall) -> Tensor:
+class _Scratch:
+    """Memory that one chunk of columns after the other takes; fresh memory costs more than filling it."""
+
+    def __init__(self) -> None:
+        self._memory = torch.empty(0, dtype=torch.float64)
+
+    def copy(self, x: Tensor) -> Tensor:
+        """Return a contiguous float64 copy, valid until the next."""
+        if self._memory.numel() < x.numel():
+            self._memory = torch.empty(x.numel(), dtype=torch.float64, device=x.device)
+        return self._memory[: x.numel()].view(x.shape).copy_(x)
+
+
+def _columns(patches: Tensor, call: ConvCall, scratch: _Scratch) -> Tensor:
     """Return (groups, batch * positions, n) of patches."""
     axes = len(call.kernel)
     batch, channels, *rest = patches.shape
     split = patches.reshape(batch, call.groups, channels // call.groups, *rest)
-    order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
+    inputs_first = (1, 2, *range(3 + axes, 3 + 2 * axes), 0, *range(3, 3 + axes))
     width = split.shape[2] * math.prod(call.kernel)
-    return split.permute(order).reshape(call.groups, -1, width).double()
+    return scratch.copy(split.permute(inputs_first)).view(call.groups, width, -1).transpose(1, 2)
 
 
 def linear_columns(x: Tensor) -> Iterator[Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +18,7 @@ from pvq.empirical.weight_views import Block, TrackedWeight, WeightIndex
 __all__ = ["Recorder", "WeightSum", "no_fused_attention"]
 
 aten = torch.ops.aten
+BLOCK = 64  # rows of a Gram matrix that one product gives
 
 
 class Use(NamedTuple):
@@ -191,30 +193,38 @@ class WeightSum:
 
 
 def _mean(total: Tensor, positions: int) -> tuple[Tensor, int]:
-    mean = total / positions
-    return (mean + mean.transpose(1, 2)) / 2, positions
+    return total / positions, positions
 
 
 class _Sum:
-    """Running sum of c c' in float64."""
+    """Running sum of c c' in float64; only the lower triangle is kept up, in blocks of rows."""
 
     def __init__(self) -> None:
         self._total: Tensor | None = None
         self.positions = 0
 
-    @property
+    @cached_property
     def total(self) -> Tensor:
+        """The sum once it is complete, (groups, n, n), symmetric."""
         assert self._total is not None
-        return self._total
+        total = self._total.cpu()
+        for row in range(total.shape[1]):
+            total[:, row, row + 1 :] = total[:, row + 1 :, row]
+        return total
 
     @property
     def groups(self) -> int:
         return self.total.shape[0]
 
     def add(self, columns: Tensor) -> None:
-        product = (columns.transpose(1, 2) @ columns).cpu()
-        self._total = product if self._total is None else self._total.add_(product)
-        self.positions += columns.shape[1]
+        groups, positions, n = columns.shape
+        if self._total is None:
+            self._total = columns.new_zeros(groups, n, n)
+        for start in range(0, n, BLOCK):
+            stop = min(start + BLOCK, n)
+            rows = columns[:, :, start:stop].transpose(1, 2)
+            self._total[:, start:stop, :stop].baddbmm_(rows, columns[:, :, :stop])
+        self.positions += positions
 
 
 @contextmanager
