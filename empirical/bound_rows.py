@@ -23,8 +23,11 @@ FIELDS = (
     "seconds", "peak_mb", "quant_nearest_snr_db", "quant_gptq_snr_db", "quant_obq_snr_db",
     "prune_magnitude_snr_db", "prune_obs_snr_db", "signal_lower", "signal_upper", "quant_error_lower",
     "quant_error_upper", "prune_error_lower", "prune_error_upper", "quant_set", "prune_set", "quant_method",
-    "prune_method", "quant_bound", "prune_bound", "stage", "dead_inputs", "note",
+    "prune_method", "quant_bound", "prune_bound", "stage", "dead_inputs", "gram_drift", "quant_snr_fresh_db",
+    "prune_snr_fresh_db", "note",
 )  # fmt: skip
+
+FRESH = ("gram_drift", "quant_snr_fresh_db", "prune_snr_fresh_db")
 
 # The methods that people run, each with a column for what it reaches.
 KNOWN_METHODS: Mapping[Camp, tuple[str, ...]] = {
@@ -209,8 +212,16 @@ def _camp_columns(camp: Camp, found: CampSum) -> dict[str, Any]:
     }
 
 
-def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: str = "") -> dict[str, Any]:
+def bound_row(
+    plan: LayerPlan,
+    bits: float,
+    sums: Mapping[Camp, CampSum],
+    note: str = "",
+    fresh: Mapping[str, float | None] | None = None,
+) -> dict[str, Any]:
     """Return the row of one layer at one bit width, the rows of `pvq bounds`.
+
+    `fresh` are the columns of `pvq.empirical.held_out.fresh_columns`, None without held-out images.
 
     SNRs in dB over the rows solved (`rows` of `rows_total`), None where unknown; `verdict` speaks of those
     rows and of the grid that `quant_set` names. `seconds` is solving time on one thread.
@@ -231,6 +242,8 @@ def bound_row(plan: LayerPlan, bits: float, sums: Mapping[Camp, CampSum], note: 
         "prune_set": plan.sets.get((bits, "prune")),
         "stage": plan.stages.get(bits, 0),
         "dead_inputs": plan.dead_inputs,
+        **dict.fromkeys(FRESH, None),
+        **(fresh or {}),
         "note": "; ".join(part for part in notes if part),
     }
     return {name: row[name] for name in FIELDS}

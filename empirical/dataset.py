@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,25 @@ from pvq.arrays import I64
 from pvq.errors import PvqError, SpecError
 from pvq.registry import Registry
 
-__all__ = ["DATASETS", "Dataset", "Images", "check_split", "pick", "read_dataset"]
+if TYPE_CHECKING:
+    from pvq.empirical.inputs import Inputs
+
+__all__ = [
+    "DATASETS",
+    "Dataset",
+    "Images",
+    "Part",
+    "Sequential",
+    "check_split",
+    "pick",
+    "read_dataset",
+    "slices",
+]
 
 # uint8 (N, H, W, 3) as a camera gives them, or float32 (N, C, H, W) already preprocessed
 Images: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+# images, or whatever else a network takes, and their class numbers where these are known
+Part: TypeAlias = "tuple[Images | Inputs, I64 | None]"
 
 
 @runtime_checkable
@@ -25,6 +41,14 @@ class Dataset(Protocol):
     @property
     def splits(self) -> tuple[str, ...]:
         """Names of the parts: ``("train", "test")``."""
+        ...
+
+    def count(self, split: str) -> int:
+        """Return how many images a split has."""
+        ...
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield the images at `places` of a split, in that order, at most `size` at a time."""
         ...
 
     def images(self, split: str, n: int | None = None, seed: int | None = None) -> Images:
@@ -37,6 +61,13 @@ class Dataset(Protocol):
     def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
         """Return the class numbers of the images that `images` returns for the same arguments."""
         ...
+
+
+class Sequential:
+    """Base of data sets that tell only what comes next: of these the first N are taken, none is drawn.
+
+    The places that `parts` is asked for are then a run of neighbours.
+    """
 
 
 DATASETS: Registry[Dataset] = Registry("dataset", "pvq.empirical.data", Dataset)
@@ -58,6 +89,17 @@ def pick(total: int, n: int | None, seed: int | None) -> I64:
     if seed is None:
         return np.arange(count)
     return np.random.default_rng(seed).choice(total, size=count, replace=False)
+
+
+def slices(images: Images, labels: I64 | None, size: int) -> Iterator[Part]:
+    """Yield arrays `size` images at a time.
+
+    >>> [len(part) for part, _ in slices(np.zeros((5, 2, 2, 3), np.uint8), None, 2)]
+    [2, 2, 1]
+    """
+    for start in range(0, len(images), size):
+        part = slice(start, start + size)
+        yield images[part], None if labels is None else labels[part]
 
 
 def check_split(split: str, splits: tuple[str, ...]) -> None:
@@ -101,6 +143,8 @@ def _at_path(name: str, path: str) -> Dataset:
         dataset: Dataset = DATASETS.get(name)(path)
     except TypeError as error:
         raise SpecError(f"dataset {name} takes no path, got {path!r}") from error
+    except ValueError as error:
+        raise error if isinstance(error, SpecError) else SpecError(f"dataset {name}: {error}") from error
     return dataset
 
 

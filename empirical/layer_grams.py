@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from pvq.empirical import activations, im2col, module_layers, recorder, weight_views
-from pvq.empirical.activations import LayerGram, gram_matrices
+from pvq.empirical import activations, im2col, inputs, module_layers, recorder, weight_views
+from pvq.empirical.activations import LayerGram, gram_stream
 from pvq.empirical.calibration import Calibration
 from pvq.empirical.model import LayerWeights
-from pvq.empirical.plan import StoredGram
 from pvq.empirical.store import ArrayStore, content_key
+from pvq.empirical.stored_gram import StoredGram
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,18 +45,18 @@ class GramSource:
         """Return the stored matrices by layer name; a layer that the network does not use is left out.
 
         What the folder has, intact, for this network and these images is read; the rest is computed in as few
-        passes over the images as memory allows and written first.
+        passes over the images as memory allows. Each layer's matrices are written as soon as they are there
+        and not held.
         """
         store, network = ArrayStore(self.folder), _network_digest(self.module)
         code = _code_digest(self.module)
         keys = {layer.name: self._key(layer, network, code) for layer in layers}
         found = {name: self._read(store, key) for name, key in keys.items()}
         missing = [name for name, gram in found.items() if gram is None]
-        if missing:
-            made = gram_matrices(self.module, missing, self.calibration.batches)
-            for name, gram in made.items():
-                store.put(keys[name], {"grams": gram.grams, "positions": np.array(gram.positions)})
-                found[name] = self._stored(keys[name], gram)
+        made = gram_stream(self.module, missing, self.calibration.batches) if missing else ()
+        for name, gram in made:
+            store.put(keys[name], {"grams": gram.grams, "positions": np.array(gram.positions)})
+            found[name] = StoredGram.of(gram, self.folder, keys[name])
         return {name: gram for name, gram in found.items() if gram is not None}
 
     def _key(self, layer: LayerWeights, network: str, code: str) -> str:
@@ -67,10 +67,7 @@ class GramSource:
         arrays = store.get(key)
         if arrays is None:
             return None
-        return self._stored(key, LayerGram(arrays["grams"], int(arrays["positions"])))
-
-    def _stored(self, key: str, gram: LayerGram) -> StoredGram:
-        return StoredGram(gram, self.folder, key, content_key({}, gram.grams))
+        return StoredGram.of(LayerGram(arrays["grams"], int(arrays["positions"])), self.folder, key)
 
 
 def _network_digest(module: nn.Module) -> str:
@@ -87,7 +84,7 @@ def _code_digest(module: nn.Module) -> str:
     The network's is every file that defines a class of one of its parts; a class without a file, such as one
     typed at a prompt, counts by its name alone.
     """
-    ours = (activations, im2col, module_layers, recorder, weight_views)
+    ours = (activations, im2col, inputs, module_layers, recorder, weight_views)
     own = [__file__, *(inspect.getfile(module) for module in ours)]
     kinds = {kind for part in module.modules() for kind in type(part).__mro__}
     theirs = {_source_file(kind) for kind in kinds if kind.__module__.partition(".")[0] != "torch"}

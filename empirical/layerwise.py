@@ -12,12 +12,14 @@ from pvq.empirical.calibration import Calibration, read_calibration
 from pvq.empirical.effort import METHODS, Rung
 from pvq.empirical.escalate import PARTS, escalated
 from pvq.empirical.executor import executor_of
+from pvq.empirical.held_out import best_points, fresh_columns, read_held_out
 from pvq.empirical.layer_grams import GramSource, mend
 from pvq.empirical.model import Model
 from pvq.empirical.models_zoo import load_model
 from pvq.empirical.plan import LayerPlan, PlanSettings, plan_layer, select_layers
 from pvq.empirical.results import Results
 from pvq.empirical.run_folder import RunFolder
+from pvq.empirical.stored_gram import StoredGram
 from pvq.empirical.tasks import Camp, Methods
 from pvq.errors import PvqError
 from pvq.progress import Progress
@@ -38,6 +40,8 @@ class BoundsRun:
     layers : patterns of layer names, by commas
     rows : output channels per layer, drawn with the seed; all if None
     calibration : ``DATA:N``
+    held_out : images that measure how far the calibration Gram matrices carry: ``rest`` of the same data, as
+        many as calibration has or as are left; ``none``; or ``DATA:N``
     seed : of rows, images and methods
     workers : processes, each on one thread
     fresh : compute everything anew
@@ -53,6 +57,7 @@ class BoundsRun:
     layers: str = "*"
     rows: int | None = None
     calibration: str = "bundled:256"
+    held_out: str = "rest"
     seed: int = 0
     workers: int = 1
     fresh: bool = False
@@ -97,21 +102,43 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
     layers = select_layers(model, settings.layers)
     module, remark = mend(model.module())
     calibration = read_calibration(settings.calibration, model, settings.seed)
+    held_out, held_note = read_held_out(settings.held_out, model, settings.seed, calibration)
     folder = RunFolder(settings.out)
     if settings.fresh:
         folder.clear()
     if progress:
         progress(0, 1, "calibration")
     grams = GramSource(module, calibration, folder.grams).grams(layers)
+    others = GramSource(module, held_out, folder.grams).grams(layers) if held_out else {}
     plans = [plan_layer(layer, grams.get(layer.name), settings.plan_settings()) for layer in layers]
     results = Results(folder, executor_of(settings.workers), progress)
     results.solve(plans)
     plans = _climb(plans, settings, results)
     note = "; ".join(filter(None, [remark, calibration.note]))
-    rows = [bound_row(plan, bits, results.sums(plan, bits), note) for plan in plans for bits in settings.bits]
+    rows = [
+        bound_row(plan, bits, results.sums(plan, bits), note, _fresh(plan, bits, others, results))
+        for plan in plans
+        for bits in settings.bits
+    ]
     sources = [_sources(plan, bits) for plan in plans for bits in settings.bits]
-    folder.write_table(rows, sources, _describe(settings, model, calibration))
+    about = {"held_out": held_out.describe() if held_out else {"note": held_note}}
+    folder.write_table(rows, sources, _describe(settings, model, calibration) | about)
     return rows
+
+
+def _fresh(
+    plan: LayerPlan, bits: float, others: Mapping[str, StoredGram], results: Results
+) -> dict[str, float | None]:
+    """Return the columns of a layer's row that tell of held-out images."""
+    other = others.get(plan.layer.name)
+    if plan.gram is None or other is None:
+        return {}
+    camps = {camp: tasks for (width, camp), tasks in plan.tasks.items() if width == bits}
+    points = {
+        camp: best_points(((task, results.record(task)) for task in tasks), results.folder.certificates)
+        for camp, tasks in camps.items()
+    }
+    return fresh_columns(plan.gram.value.grams, other.value.grams, points)
 
 
 def _climb(plans: Sequence[LayerPlan], settings: BoundsRun, results: Results) -> list[LayerPlan]:
@@ -167,5 +194,7 @@ MEANING = {
     "quantize": "every weight on the integer grid of quant_set, one scale per layer, chosen first",
     "prune": "each row keeps k = round(density n) weights, density = bits / 16, kept weights refitted freely",
     "proved": "on the rows solved, one camp attains less error than certificates allow for the other",
+    "fresh": "gram_drift is |H' - H| / |H|, H' that of held-out images; *_snr_fresh_db is what the best "
+    "points reach under H'; every bound is about H alone",
     "likely": "the best point of one camp is at least 1 dB above the best of the other, nothing is proved",
 }

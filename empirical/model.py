@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvq.arrays import F64
+from pvq.empirical.photograph import Interpolation
 from pvq.errors import PvqError
 
 if TYPE_CHECKING:
@@ -170,12 +171,16 @@ class Preprocessing:
     size : side of the square that goes in, in pixels
     mean, std : per channel
     resize : length of the short side before the centre crop; None leaves images as they are
+    interpolation : of the resizing, as Pillow names it
+    squash : both sides become `resize` pixels long, whatever the shape of the image
     """
 
     size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
     resize: int | None = None
+    interpolation: Interpolation = "bilinear"
+    squash: bool = False
 
     def __post_init__(self) -> None:
         if self.size < 1 or len(self.mean) != len(self.std) or min(self.std, default=0.0) <= 0:

@@ -6,13 +6,12 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pvq.arrays import F64
 from pvq.empirical.model import LayerWeights, Model, trouble
+from pvq.empirical.stored_gram import StoredGram
 from pvq.empirical.tasks import Camp, Methods, Task
 from pvq.errors import PvqError
 from pvq.registry import suggest
@@ -20,13 +19,9 @@ from pvq.solvers.feasible import SETS
 from pvq.solvers.solver import Limits
 from pvq.theory.budget import Budget
 
-if TYPE_CHECKING:
-    from pvq.empirical.activations import LayerGram
-
 __all__ = [
     "LayerPlan",
     "PlanSettings",
-    "StoredGram",
     "add_tasks",
     "plan_layer",
     "sample_rows",
@@ -37,22 +32,6 @@ __all__ = [
 FEW_POSITIONS = (
     4  # times n: below, bounds are weak (measured: half of the exact optimum at 2n, a tenth below n)
 )
-
-
-@dataclass(frozen=True)
-class StoredGram:
-    """A layer's Gram matrices and where they lie.
-
-    Parameters
-    ----------
-    value : the matrices
-    folder, key, digest : of the store, the name in it, and the hash of the content
-    """
-
-    value: LayerGram
-    folder: Path
-    key: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -138,28 +117,26 @@ def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSetti
         return LayerPlan(layer, note=note)
     if gram is None:
         return LayerPlan(layer, note="no convolution or matrix product of the network used these weights")
-    if not np.isfinite(gram.value.grams).all():
+    if not gram.finite:
         return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
     rows = sample_rows(layer.name, layer.rows, settings.rows, settings.seed)
-    note = _join(note, _few_positions(gram.value), _dead_inputs(gram.value))
-    plan = LayerPlan(layer, rows, gram, dead_inputs=gram.value.dead, note=note)
+    note = _join(note, _few_positions(gram), _dead_inputs(gram))
+    plan = LayerPlan(layer, rows, gram, dead_inputs=gram.dead, note=note)
     for bits in settings.bits:
         for camp in settings.methods:
             plan = _add_camp(plan, settings, bits, camp)
     return plan
 
 
-def _few_positions(gram: LayerGram) -> str:
-    n = gram.grams.shape[-1]
-    if gram.positions >= FEW_POSITIONS * n:
+def _few_positions(gram: StoredGram) -> str:
+    if gram.positions >= FEW_POSITIONS * gram.n:
         return ""
-    return f"calibration gave {gram.positions} positions for {n} inputs: take more images"
+    return f"calibration gave {gram.positions} positions for {gram.n} inputs: take more images"
 
 
-def _dead_inputs(gram: LayerGram) -> str:
-    groups, n, _ = gram.grams.shape
-    of_layer = " of the layer" if groups > 1 else ""
-    return f"{gram.dead} of {groups * n} inputs{of_layer} always zero" if gram.dead else ""
+def _dead_inputs(gram: StoredGram) -> str:
+    of_layer = " of the layer" if gram.groups > 1 else ""
+    return f"{gram.dead} of {gram.groups * gram.n} inputs{of_layer} always zero" if gram.dead else ""
 
 
 def _add_camp(plan: LayerPlan, settings: PlanSettings, bits: float, camp: Camp) -> LayerPlan:
@@ -223,7 +200,6 @@ def _task(
 ) -> Task:
     gram = plan.gram
     assert gram is not None, "only a layer that can be solved is given tasks"
-    groups = len(gram.value.grams)
     return Task(
         layer=plan.layer.name,
         bits=bits,
@@ -233,7 +209,7 @@ def _task(
         grams=gram.folder,
         gram_key=gram.key,
         gram_digest=gram.digest,
-        groups=tuple(row * groups // len(matrix) for row in rows),
+        groups=tuple(row * gram.groups // len(matrix) for row in rows),
         feasible=plan.sets[bits, camp],
         methods=methods,
         limits=limits,

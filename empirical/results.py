@@ -58,6 +58,10 @@ class Results:
             self._found[task.key] = result
         return result is not None
 
+    def record(self, task: Task) -> dict[str, Any] | None:
+        """Return what the folder holds of a task, None if it has no result."""
+        return self._found.get(task.key)
+
     def _tell(self, done: int, total: int, label: str = "") -> None:
         if self.progress:
             self.progress(done, total, label)

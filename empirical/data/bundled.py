@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from pvq.arrays import I64
 from pvq.empirical.atomic import write_bytes
-from pvq.empirical.dataset import DATASETS, Dataset, check_split, pick
+from pvq.empirical.dataset import DATASETS, Dataset, Part, check_split, pick, slices
 from pvq.errors import PvqError
 
 __all__ = ["CALIBRATION_FILE", "Bundled", "balanced_choice", "cut_calibration"]
@@ -31,6 +32,14 @@ class Bundled:
     def splits(self) -> tuple[str, ...]:
         """Training images only."""
         return ("train",)
+
+    def count(self, split: str = "train") -> int:
+        """Return 512."""
+        return len(self.labels(split))
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield uint8 images and class numbers, `size` at a time."""
+        return slices(self.images(split)[places], self.labels(split)[places], size)
 
     def images(self, split: str = "train", n: int | None = None, seed: int | None = None) -> U8:
         """Return uint8 images of shape (n, 32, 32, 3)."""

@@ -9,7 +9,7 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pvq.arrays import I64
 from pvq.empirical.atomic import write_bytes
-from pvq.empirical.dataset import DATASETS, check_split, pick
+from pvq.empirical.dataset import DATASETS, Part, check_split, pick, slices
 from pvq.errors import PvqError
 
 __all__ = ["CIFAR10_CLASSES", "MD5", "Cifar10", "cache_folder", "decode_batch", "encode_batch"]
@@ -65,6 +65,16 @@ class Cifar10:
     def splits(self) -> tuple[str, ...]:
         """The two parts."""
         return tuple(SPLITS)
+
+    def count(self, split: str) -> int:
+        """Return 50,000 or 10,000."""
+        check_split(split, self.splits)
+        return BATCH * len(SPLITS[split])
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield uint8 images and class numbers, `size` at a time."""
+        images, labels = self._load(split)
+        return slices(images[places], labels[places].astype(np.int64), size)
 
     def images(self, split: str, n: int | None = None, seed: int | None = None) -> U8:
         """Return uint8 images of shape (n, 32, 32, 3).

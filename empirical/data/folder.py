@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pvq.arrays import I64
-from pvq.empirical.dataset import DATASETS, check_split, pick
+from pvq.empirical.dataset import DATASETS, Part, check_split, pick
+from pvq.empirical.photograph import Cut, Interpolation, decoded
 from pvq.errors import MissingExtra, PvqError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 __all__ = ["Folder"]
 
 U8: TypeAlias = NDArray[np.uint8]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+NUMBERED = re.compile(r"(\d+)[_-]")  # such as 000_n01440764.jpg
 
 
 @DATASETS.register("folder")
@@ -30,24 +32,43 @@ class Folder:
     Parameters
     ----------
     path : the folder
-    size : side of the square that is cut from the centre, in pixels; a network's own size replaces it
+    size : side of the square that is cut from the centre, in pixels; a network's own preprocessing replaces
+        this and what follows
     resize : length of the short side before that, `size` if None
+    interpolation : how pixels are resampled
+    squash : resize both sides instead of the short one
+
+    The class of an image is the sub-folder that it lies in, counted from 0 in the order of names; or, where
+    there are no two of them, the number before a ``_`` or ``-`` that every file name starts with.
     """
 
     path: str
     size: int = 224
     resize: int | None = None
+    interpolation: Interpolation = "bilinear"
+    squash: bool = False
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"size must be at least 1, got {self.size}")
-        if self.resize is not None and self.resize < self.size:
-            raise ValueError(f"resize must be at least size, got {self.resize} and {self.size}")
+        self._cut()
 
     @property
     def splits(self) -> tuple[str, ...]:
         """One part."""
         return ("train",)
+
+    def count(self, split: str = "train") -> int:
+        """Return how many images there are."""
+        check_split(split, self.splits)
+        return len(self._paths())
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield uint8 images, and class numbers where there are any, `size` at a time."""
+        check_split(split, self.splits)
+        paths = self._paths()
+        labels = self._labels(paths)
+        for start in range(0, len(places), size):
+            some = places[start : start + size]
+            yield self._stack([paths[i] for i in some]), None if labels is None else labels[some]
 
     def images(self, split: str = "train", n: int | None = None, seed: int | None = None) -> U8:
         """Return uint8 images of shape (n, size, size, 3).
@@ -56,18 +77,23 @@ class Folder:
         ------
         PvqError : no such folder, no image in it, an image that cannot be decoded
         """
-        check_split(split, self.splits)
-        paths = self._paths()
-        return np.stack([self._read(paths[i]) for i in pick(len(paths), n, seed)])
+        paths, chosen = self._paths(), pick(self.count(split), n, seed)
+        return self._stack([paths[i] for i in chosen])
 
     def labels(self, split: str = "train", n: int | None = None, seed: int | None = None) -> I64:
-        """Refuse: a folder says nothing of classes.
+        """Return class numbers of shape (n,).
 
         Raises
         ------
-        PvqError : always
+        PvqError : neither sub-folders nor file names tell them
         """
-        raise PvqError(f"the images in {self.path} have no labels")
+        labels = self._labels(self._paths())
+        if labels is None:
+            raise PvqError(f"the images in {self.path} have no labels")
+        return labels[pick(self.count(split), n, seed)]
+
+    def _cut(self) -> Cut:
+        return Cut(self.size, self.resize, self.interpolation, self.squash)
 
     def _paths(self) -> list[Path]:
         root = Path(self.path).expanduser()
@@ -78,27 +104,18 @@ class Folder:
             raise PvqError(f"no image ({', '.join(sorted(SUFFIXES))}) in {self.path}")
         return found
 
-    def _read(self, path: Path) -> U8:
+    def _labels(self, paths: list[Path]) -> I64 | None:
+        root = Path(self.path).expanduser()
+        parents = [path.relative_to(root).parts[0] if path.parent != root else "" for path in paths]
+        names = sorted(set(parents))
+        if len(names) > 1 and "" not in names:
+            return np.array([names.index(name) for name in parents], np.int64)
+        numbers = [NUMBERED.match(path.name) for path in paths]
+        return np.array([int(n.group(1)) for n in numbers if n], np.int64) if all(numbers) else None
+
+    def _stack(self, paths: list[Path]) -> U8:
         try:
             from PIL import Image
         except ImportError as error:
             raise MissingExtra("pillow", "torch") from error
-        try:
-            with Image.open(path) as image:
-                return np.asarray(self._cut(image.convert("RGB")), np.uint8)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise PvqError(f"cannot read image {path}: {error}") from error
-
-    def _cut(self, image: Image) -> Image:
-        """Resize the short side, then cut the centre, both as torchvision's evaluation transforms do."""
-        from PIL.Image import Resampling
-
-        short = self.resize or self.size
-        width, height = image.size
-        if width <= height:
-            width, height = short, max(short, int(short * height / width))
-        else:
-            width, height = max(short, int(short * width / height)), short
-        image = image.resize((width, height), Resampling.BILINEAR)
-        left, top = round((width - self.size) / 2), round((height - self.size) / 2)
-        return image.crop((left, top, left + self.size, top + self.size))
+        return np.stack([decoded(partial(Image.open, path), self._cut(), str(path)) for path in paths])

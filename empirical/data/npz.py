@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pvq.arrays import I64
-from pvq.empirical.dataset import DATASETS, Images, check_split, pick
+from pvq.empirical.dataset import DATASETS, Images, Part, check_split, pick, slices
 from pvq.errors import PvqError
 
 __all__ = ["Npz"]
@@ -41,10 +42,33 @@ class Npz:
         PvqError : no such file or array, another type or shape, NaN or infinity
         """
         check_split(split, self.splits)
+        images = self._images()
+        return self._checked(images, pick(len(images), n, seed))
+
+    def count(self, split: str = "train") -> int:
+        """Return how many images the file holds."""
+        check_split(split, self.splits)
+        return len(self._images())
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield images, and labels if there are any, `size` at a time; the chosen ones are in memory."""
+        check_split(split, self.splits)
+        images = self._checked(self._images(), places)
+        return slices(images, self.labels(split)[places] if self._has("labels") else None, size)
+
+    def _has(self, key: str) -> bool:
+        with np.load(self.path, allow_pickle=False) as stored:
+            return key in stored.files
+
+    def _images(self) -> NDArray[Any]:
         images = self._read("images")
         if images.ndim != 4 or images.size == 0:
             raise PvqError(f"{self.path}: images must have 4 dimensions, got shape {images.shape}")
-        chosen = images[pick(len(images), n, seed)]
+        return images
+
+    def _checked(self, images: NDArray[Any], places: I64) -> Images:
+        """Return the images at `places` as uint8 (n, H, W, 3) or float32 (n, C, H, W)."""
+        chosen = images[places]
         if images.dtype == np.uint8 and images.shape[3] == 3:
             return chosen
         if not np.issubdtype(images.dtype, np.floating):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EfficientNetLite0"]
 
-PREPROCESSING = Preprocessing(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), resize=256)
+PREPROCESSING = Preprocessing(224, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), resize=256, interpolation="bicubic")
 
 
 @MODELS.register("efficientnet-lite0")

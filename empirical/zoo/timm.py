@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,12 @@ def _download(timm: Any, name: str) -> Any:
         ) from error
 
 
-def _preprocessing(config: dict[str, Any]) -> Preprocessing:
-    size = int(config["input_size"][-1])
-    return Preprocessing(size, tuple(config["mean"]), tuple(config["std"]), round(size / config["crop_pct"]))
+def _preprocessing(config: dict[str, Any]) -> Preprocessing | None:
+    """Return what timm's evaluation transform does; None where it pads, or cuts no square."""
+    _, height, width = config["input_size"]
+    mode = config.get("crop_mode") or "center"
+    if height != width or mode == "border":
+        return None
+    resize = math.floor(height / config["crop_pct"])
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    return Preprocessing(height, mean, std, resize, config["interpolation"], squash=mode == "squash")

@@ -102,6 +102,7 @@ def _preprocessing(weights: Any) -> Preprocessing | None:
     transform = weights.transforms()
     try:
         size, resize = int(transform.crop_size[0]), int(transform.resize_size[0])
-        return Preprocessing(size, tuple(transform.mean), tuple(transform.std), resize)
-    except (AttributeError, IndexError, TypeError):
+        how = transform.interpolation.value
+        return Preprocessing(size, tuple(transform.mean), tuple(transform.std), resize, how)
+    except (AttributeError, IndexError, TypeError, ValueError):
         return None

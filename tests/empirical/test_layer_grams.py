@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from pvq.empirical import activations, im2col, layer_grams
+from pvq.empirical import activations, im2col, inputs, layer_grams
 from pvq.empirical.calibration import Calibration
 from pvq.empirical.layer_grams import GramSource
 from pvq.empirical.model import LayerWeights
@@ -47,9 +47,9 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def counted(module: nn.Module, names: list[str], batches: Any) -> Any:
         made.extend(names)
-        return activations.gram_matrices(module, names, batches)
+        return activations.gram_stream(module, names, batches)
 
-    monkeypatch.setattr(layer_grams, "gram_matrices", counted)
+    monkeypatch.setattr(layer_grams, "gram_stream", counted)
     return made
 
 
@@ -61,7 +61,9 @@ def test_stored_matrices_are_read_back(network: nn.Module, tmp_path: Path, passe
     assert (second.value.grams == np.eye(3) / 3).all()
 
 
-@pytest.mark.parametrize("edited", ["network", "activations", "im2col", "layer_grams", "torch", "images"])
+@pytest.mark.parametrize(
+    "edited", ["network", "activations", "im2col", "inputs", "layer_grams", "torch", "images"]
+)
 def test_what_makes_them_is_part_of_the_key(
     edited: str, network: nn.Module, tmp_path: Path, passes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +76,10 @@ def test_what_makes_them_is_part_of_the_key(
     elif edited == "images":
         calibration = replace(CALIBRATION, digest="other")
     else:
-        module = {"activations": activations, "im2col": im2col, "layer_grams": layer_grams}[edited]
+        modules = {
+            "activations": activations, "im2col": im2col, "inputs": inputs, "layer_grams": layer_grams
+        }  # fmt: skip
+        module = modules[edited]
         copy = tmp_path / f"{edited}.py"
         copy.write_bytes(Path(str(module.__file__)).read_bytes() + b"# edited\n")
         monkeypatch.setattr(module, "__file__", str(copy))

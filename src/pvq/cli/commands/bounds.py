@@ -40,6 +40,9 @@ HIDDEN = (
     "quant_set",
     "prune_set",
     "dead_inputs",
+    "gram_drift",
+    "quant_snr_fresh_db",
+    "prune_snr_fresh_db",
 )
 
 
@@ -51,6 +54,7 @@ def command(
     layers: str = "*",
     rows: Annotated[int | None, AT_LEAST_ONE] = None,
     calibration: str = "bundled:256",
+    held_out: str = "rest",
     seed: Annotated[int, NOT_NEGATIVE] = 0,
     output: Output | None = None,
     workers: Annotated[int, AT_LEAST_ONE] = 1,
@@ -77,7 +81,11 @@ def command(
     rows
         Output channels drawn per layer with the seed; all if not given.
     calibration
-        DATA:N, the data set and the number of images (see `pvq list datasets`).
+        DATA:N, the data set and the number of images (see `pvq list datasets`); DATA:N:balanced draws as
+        many of each class.
+    held_out
+        Images that measure how far the calibration carries: rest (as many others of the same data as there
+        are), none, or DATA:N.
     seed
         Seed of the rows and images drawn.
     output
@@ -108,6 +116,7 @@ def command(
         layers=layers,
         rows=rows,
         calibration=calibration,
+        held_out=held_out,
         seed=seed,
         workers=workers,
         out=folder,
