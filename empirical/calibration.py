@@ -122,7 +122,7 @@ class Calibration:
     shape : of one image, by name where the network takes several inputs
     seed : that they were drawn with; None where they are the first ones
     classes : how many images there are of each class; None where classes are unknown
-    prints : a hash of each image
+    prints : a hash of each image, in order
     """
 
     text: str
@@ -134,7 +134,7 @@ class Calibration:
     shape: Any = None
     seed: int | None = None
     classes: Mapping[int, int] | None = None
-    prints: frozenset[bytes] = frozenset()
+    prints: tuple[bytes, ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return what a manifest says of it."""
@@ -216,5 +216,5 @@ def survey(text: str, stream: Stream, seed: int | None) -> Calibration:
         raise PvqError(f"number of images must lie in [1, {len(prints)}], got {len(stream.places)}")
     digest = hashlib.sha256(b"".join(prints)).hexdigest()
     return Calibration(
-        text, stream, stream.split, digest, stream.note, len(prints), form, seed, classes, frozenset(prints)
+        text, stream, stream.split, digest, stream.note, len(prints), form, seed, classes, tuple(prints)
     )

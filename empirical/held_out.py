@@ -61,7 +61,8 @@ def read_held_out(
 
 def _told_apart(held_out: Calibration, calibration: Calibration) -> tuple[Calibration, str]:
     """Say how many of the images calibration has too."""
-    same = len(held_out.prints & calibration.prints)
+    known = set(calibration.prints)
+    same = sum(image in known for image in held_out.prints)
     note = f"{same} of the held-out images are calibration images too" if same else ""
     return replace(held_out, note="; ".join(filter(None, [held_out.note, note]))), note
 
@@ -158,7 +159,7 @@ def gram_drift(grams: F64, fresh: F64) -> float | None:
     """
     if grams.shape != fresh.shape:
         raise ValueError(f"fresh must have the shape of grams {grams.shape}, got {fresh.shape}")
-    scale = max(float(np.abs(grams).max()), float(np.abs(fresh).max()))
+    scale = float(np.maximum(np.abs(grams).max(), np.abs(fresh).max()))  # NaN if one is
     if not 0 < scale < math.inf:
         return None
     size = float(np.linalg.norm(grams / scale))

@@ -98,12 +98,12 @@ def _tensor(x: Any) -> Tensor:
     """Return floats as float32, whole numbers as int64 and truth values as they are."""
     array = _array(x)
     if array.dtype.kind == "b":
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(array.copy())
     if array.dtype.kind != "f":
-        return torch.from_numpy(np.ascontiguousarray(array, np.int64))
+        return torch.from_numpy(array.astype(np.int64))
     if not np.isfinite(array).all():
         raise PvqError("inputs must be finite, got NaN or infinity")
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def _images(array: np.ndarray[Any, Any], cut: Cut) -> np.ndarray[Any, Any]:

@@ -24,7 +24,7 @@ U8: TypeAlias = NDArray[np.uint8]
 @DATASETS.register("hf")
 @dataclass(frozen=True)
 class HuggingFace:
-    """Images of a Hugging Face data set: ``hf:ID``, ``hf:ID:SPLIT``, or ``hf:FOLDER`` on disk.
+    """Images of a Hugging Face data set: ``hf:NAME``, ``hf:NAME:SPLIT``, or ``hf:FOLDER`` on disk.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class HuggingFace:
             import datasets
         except ImportError as error:
             raise MissingExtra("datasets", "hub") from error
-        datasets.disable_progress_bars()
+        _hush(datasets)
         try:
             table = _load(datasets, self.id, self.config, *self.splits)
         except Exception as error:  # as many as there are ways to fetch
@@ -140,6 +140,15 @@ class HuggingFace:
         if not kinds:
             return None
         return np.asarray(self._table[max(kinds, key=kinds.__getitem__)], np.int64)
+
+
+def _hush(datasets: Any) -> None:
+    """Keep bars and retries off the terminal: what goes wrong is said in one line."""
+    import huggingface_hub.utils as hub
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    hub.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
 
 def _load(datasets: Any, name: str, config: str, split: str) -> Any:
