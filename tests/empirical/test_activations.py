@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+import weakref
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pvq.empirical import im2col
-from pvq.empirical.activations import LayerGram, gram_matrices
+from pvq.empirical import activations, im2col
+from pvq.empirical.activations import LayerGram, gram_matrices, gram_stream
 
 LAYERS = {
     "plain": nn.Conv2d(4, 6, 3),
@@ -90,10 +91,64 @@ def test_chunks_and_passes_do_not_change_the_result(monkeypatch: pytest.MonkeyPa
     batches = [torch.rand(5, 3, 12, 12)]
     whole = gram_matrices(net, ["0", "2"], batches)
     monkeypatch.setattr(im2col, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(activations, "BLOCK", 5)
     parts = gram_matrices(net, ["0", "2"], batches, memory_bytes=1)
     for name in ("0", "2"):
         assert parts[name].positions == whole[name].positions
         np.testing.assert_allclose(parts[name].grams, whole[name].grams, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_chunks_of_any_size_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = _batches(LAYERS[name], torch.float32)
+    net = nn.Sequential(copy.deepcopy(LAYERS[name])).eval()
+    whole = gram_matrices(net, ["0"], batches)["0"]
+    for size in (1, 700, 9_000, 60_000):  # a position, lines of an image, an image, several
+        monkeypatch.setattr(im2col, "CHUNK_BYTES", size)
+        parts = gram_matrices(net, ["0"], batches)["0"]
+        assert parts.positions == whole.positions
+        np.testing.assert_allclose(parts.grams, whole.grams, rtol=1e-12, atol=1e-14)
+
+
+def test_batches_that_can_be_gone_through_once_serve_several_passes() -> None:
+    net = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10)).eval()
+    batches = [torch.rand(4, 10), torch.rand(3, 10)]
+    names = ["0", "1"]
+    once = gram_matrices(net, names, iter(batches), memory_bytes=1)
+    again = gram_matrices(net, names, batches, memory_bytes=1)
+    assert [gram.positions for gram in once.values()] == [7, 7]
+    for name in names:
+        np.testing.assert_array_equal(once[name].grams, again[name].grams)
+
+
+def test_what_was_handed_over_is_held_no_longer() -> None:
+    net = nn.Sequential(nn.Linear(10, 10), nn.Linear(10, 10)).eval()
+    stream = gram_stream(net, ["0", "1"], [torch.rand(4, 10)])
+    name, gram = next(stream)
+    alive = weakref.ref(gram.grams)
+    del gram
+    assert (name, next(stream)[0]) == ("0", "1")
+    assert alive() is None
+
+
+def test_inputs_go_in_by_name_in_order_or_alone() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2)
+
+        def forward(self, x: Tensor, shift: Tensor) -> Tensor:
+            return self.layer(x - 2 * shift)
+
+    x, shift = torch.rand(4, 3, dtype=torch.float32), torch.rand(4, 3, dtype=torch.float32)
+    net = Sum().eval()
+    grams = [
+        gram_matrices(net, ["layer"], [batch])["layer"] for batch in ((x, shift), {"shift": shift, "x": x})
+    ]
+    seen = (x - 2 * shift).double().numpy()
+    for gram in grams:
+        np.testing.assert_allclose(gram.grams[0], seen.T @ seen / 4, rtol=1e-12)
 
 
 def test_a_pass_stays_within_the_memory_it_is_given() -> None:

@@ -144,6 +144,8 @@ def test_types_are_those_that_networks_take() -> None:
     x, y = read_item((torch.zeros(2, 3, dtype=torch.int64), torch.ones(2, 3, dtype=torch.bool)), Cut(4))
     assert isinstance(x, tuple)
     assert ([t.dtype for t in x], y) == ([torch.int64, torch.bool], None)
+    vectors = (torch.arange(4), torch.arange(4))  # two inputs, not ids with labels: there is one example
+    assert [isinstance(part, tuple) for part in read_item(vectors, Cut(4))] == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from pvq.empirical import activations, im2col, inputs, layer_grams
+from pvq.empirical import activations, im2col, inputs, layer_grams, stored_gram
 from pvq.empirical.calibration import Calibration
 from pvq.empirical.layer_grams import GramSource
 from pvq.empirical.model import LayerWeights
+from pvq.errors import PvqError
 
 NET = "from torch import nn\n\n\nclass Net(nn.Sequential):\n    pass\n"
 
@@ -59,6 +60,24 @@ def test_stored_matrices_are_read_back(network: nn.Module, tmp_path: Path, passe
     assert passes == ["0"]
     assert (first.key, first.digest) == (second.key, second.digest)
     assert (second.value.grams == np.eye(3) / 3).all()
+
+
+def test_matrices_stay_on_disk_until_they_are_wanted(network: nn.Module, tmp_path: Path) -> None:
+    found = GramSource(network, CALIBRATION, tmp_path / "grams").grams(LAYERS)["0"]
+    assert (found.groups, found.n, found.positions, found.dead, found.finite) == (1, 3, 3, 0, True)
+    (file,) = (tmp_path / "grams").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    with pytest.raises(PvqError, match="are gone or damaged; run again"):
+        _ = found.value
+    file.write_bytes(whole)
+    assert (found.value.grams == np.eye(3) / 3).all()
+    assert stored_gram._read.cache_info().maxsize == 1
+
+
+def test_a_layer_with_inputs_that_are_no_numbers_is_told(network: nn.Module, tmp_path: Path) -> None:
+    calibration = replace(CALIBRATION, batches=(torch.full((2, 3), float("nan")),))
+    assert not GramSource(network, calibration, tmp_path).grams(LAYERS)["0"].finite
 
 
 @pytest.mark.parametrize(
