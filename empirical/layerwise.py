@@ -12,7 +12,7 @@ from pvq.empirical.calibration import Calibration, read_calibration
 from pvq.empirical.effort import METHODS, Rung
 from pvq.empirical.escalate import PARTS, escalated
 from pvq.empirical.executor import executor_of
-from pvq.empirical.held_out import best_points, fresh_columns, read_held_out
+from pvq.empirical.held_out import BestPoints, best_points, fresh_columns, read_held_out
 from pvq.empirical.layer_grams import GramSource, mend
 from pvq.empirical.model import Model
 from pvq.empirical.models_zoo import load_model
@@ -134,7 +134,7 @@ def _fresh(
     if plan.gram is None or other is None:
         return {}
     camps = {camp: tasks for (width, camp), tasks in plan.tasks.items() if width == bits}
-    points = {
+    points: dict[Camp, BestPoints | None] = {
         camp: best_points(((task, results.record(task)) for task in tasks), results.folder.certificates)
         for camp, tasks in camps.items()
     }
