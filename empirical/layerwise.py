@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pvq.empirical.bound_rows import bound_row
+from pvq.empirical.bound_rows import PREFIX, bound_row
 from pvq.empirical.calibration import Calibration, read_calibration
 from pvq.empirical.effort import METHODS, Rung
 from pvq.empirical.escalate import PARTS, escalated
@@ -20,7 +20,7 @@ from pvq.empirical.plan import LayerPlan, PlanSettings, plan_layer, select_layer
 from pvq.empirical.results import Results
 from pvq.empirical.run_folder import RunFolder
 from pvq.empirical.stored_gram import StoredGram
-from pvq.empirical.tasks import Camp, Methods
+from pvq.empirical.tasks import Camp, Methods, Task
 from pvq.errors import PvqError
 from pvq.progress import Progress
 from pvq.solvers.solver import Limits
@@ -133,12 +133,14 @@ def _fresh(
     other = others.get(plan.layer.name)
     if plan.gram is None or other is None:
         return {}
-    camps = {camp: tasks for (width, camp), tasks in plan.tasks.items() if width == bits}
     points: dict[Camp, BestPoints | None] = {
-        camp: best_points(((task, results.record(task)) for task in tasks), results.folder.certificates)
-        for camp, tasks in camps.items()
+        camp: _best(plan.tasks.get((bits, camp), ()), results) for camp in PREFIX
     }
     return fresh_columns(plan.gram.value.grams, other.value.grams, points)
+
+
+def _best(tasks: Sequence[Task], results: Results) -> BestPoints | None:
+    return best_points(((task, results.record(task)) for task in tasks), results.folder.certificates)
 
 
 def _climb(plans: Sequence[LayerPlan], settings: BoundsRun, results: Results) -> list[LayerPlan]:
