@@ -16,7 +16,8 @@ from pvq.empirical.escalate import PARTS, escalated, next_rows
 from pvq.empirical.layerwise import run_bounds
 from pvq.empirical.model import LayerWeights
 from pvq.empirical.peak_memory import peak_memory
-from pvq.empirical.plan import LayerPlan, StoredGram
+from pvq.empirical.plan import LayerPlan
+from pvq.empirical.stored_gram import StoredGram
 from pvq.empirical.tasks import Camp, Methods
 from pvq.empirical.verify_run import verify_run
 from pvq.solvers.solver import Limits
@@ -26,13 +27,9 @@ BEHIND = Rung("behind", "prune", Methods("block-perspective"), 100, 0.5)
 AHEAD = Rung("ahead", "quantize", Methods(points=("local-search",)), 100, 0.5)
 
 
-class _Grams:
-    grams = np.eye(3)[None]
-
-
 def _plan() -> LayerPlan:
     layer = LayerWeights("a", "linear", np.arange(24.0).reshape(8, 3))
-    gram = StoredGram(_Grams(), Path("grams"), "key", "digest")  # type: ignore[arg-type]
+    gram = StoredGram(Path("grams"), "key", "digest", groups=1, n=3, positions=9, dead=0, finite=True)
     sets: dict[tuple[float, Camp], str] = {(2.0, "prune"): "sparse[k=1]", (2.0, "quantize"): "int[bits=2]"}
     return LayerPlan(layer, tuple(range(8)), gram, sets=sets)
 
