@@ -131,7 +131,7 @@ def _fresh(
 ) -> dict[str, float | None]:
     """Return the columns of a layer's row that tell of held-out images."""
     other = others.get(plan.layer.name)
-    if plan.gram is None or other is None:
+    if plan.gram is None or other is None or other.groups != plan.gram.groups:
         return {}
     points: dict[Camp, BestPoints | None] = {
         camp: _best(plan.tasks.get((bits, camp), ()), results) for camp in PREFIX

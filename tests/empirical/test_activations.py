@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pvq.empirical import activations, im2col
+from pvq.empirical import im2col, recorder
 from pvq.empirical.activations import LayerGram, gram_matrices, gram_stream
 
 LAYERS = {
@@ -91,7 +91,7 @@ def test_chunks_and_passes_do_not_change_the_result(monkeypatch: pytest.MonkeyPa
     batches = [torch.rand(5, 3, 12, 12)]
     whole = gram_matrices(net, ["0", "2"], batches)
     monkeypatch.setattr(im2col, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(activations, "BLOCK", 5)
+    monkeypatch.setattr(recorder, "BLOCK", 5)
     parts = gram_matrices(net, ["0", "2"], batches, memory_bytes=1)
     for name in ("0", "2"):
         assert parts[name].positions == whole[name].positions
