@@ -1,120 +1,175 @@
-"""Where tasks run: in this process, or in several. Results do not depend on it."""
+"""Where tasks run: in this process, in several, or on a cluster. Results do not depend on it."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Callable, Container, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-__all__ = ["Done", "Executor", "Processes", "Serial", "executor_of"]
+from pvq.registry import Registry
+
+__all__ = ["EXECUTORS", "Agenda", "Done", "Executor", "Shared", "Sharing", "attempt", "executor_of", "recall"]
 
 T = TypeVar("T")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Done:
-    """How one task ended.
+class Done(Generic[R_co]):
+    """How one item ended.
 
     Parameters
     ----------
     index : its place in the sequence
-    failure : why it has no result, empty if it has one
+    value : what the function returned, None if it failed
+    failure : why there is no value, empty if there is one
+    seconds : that the function took
+    workers : how many items were under way at once, as far as is known
     """
 
     index: int
+    value: R_co | None = None
     failure: str = ""
+    seconds: float = 0.0
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Shared(Generic[R_co]):
+    """What several items need and is too large to be sent with each.
+
+    Parameters
+    ----------
+    key : of the content; equal keys mean equal values
+    load : gets the value where this process's files are at hand; processes of the same machine call it
+        themselves, a cluster gets what it returned here
+    nbytes : size of the value
+    """
+
+    key: str
+    load: Callable[[], R_co]
+    nbytes: int = 0
+
+
+Sharing = Callable[[T], Shared[Any]]
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs a function on every item; the function keeps its own results."""
+    """Calls a function on every item and hands back what it returns."""
 
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
-        """Yield one `Done` an item, as they end, in any order; a failure ends its own item only."""
+    def run(
+        self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
+    ) -> Generator[Done[R]]:
+        """Yield one `Done` an item, as they end, in any order; a failure ends its own item only.
+
+        The call is ``function(item)``, or with `sharing` ``function(item, sharing(item).load())``, where what
+        was loaded is kept for the next item with the same key. Closing the generator drops what has not ended.
+
+        Raises
+        ------
+        PvqError : there is nowhere to run; what was yielded holds
+        """
         ...
 
 
-@dataclass(frozen=True)
-class Serial:
-    """One item after the other, here."""
-
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
-        """Yield the items as they end, in order."""
-        for index, item in enumerate(items):
-            yield Done(index, _attempt(function, item))
+EXECUTORS: Registry[Executor] = Registry("executor", "pvq.empirical.executors", Executor)
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Items spread over fresh processes of this machine.
+class Agenda:
+    """The items that wait, handed out so that a worker stays with what it has loaded.
 
     Parameters
     ----------
-    workers : how many
+    keys : what each item shares with others, in the order in which they should begin
+
+    >>> agenda = Agenda(["a", "b", "a"])
+    >>> agenda.take("", ()), agenda.take("a", ()), agenda.take("a", ()), agenda.take("a", ())
+    (0, 2, 1, None)
     """
 
-    workers: int
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._waiting = dict(enumerate(keys))
 
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise ValueError(f"workers must be at least 1, got {self.workers}")
+    def take(self, mine: str, others: Container[str]) -> int | None:
+        """Return the next item for a worker that has loaded `mine`, while others have loaded `others`.
 
-    def run(self, function: Callable[[T], None], items: Sequence[T]) -> Generator[Done]:
-        """Yield the items as they end; an interrupt drops what has not begun and lets the rest end."""
-        context = multiprocessing.get_context("spawn")  # forking a process with threads in it can hang
-        workers = min(self.workers, max(1, len(items)))
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_obey_parent)
-        try:
-            futures = {pool.submit(_attempt, function, item): index for index, item in enumerate(items)}
-            for future in as_completed(futures):
-                yield Done(futures[future], _outcome(future))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        The first of the same key; else the first whose key nobody has; else the first. None if none waits.
+        """
+        ranked = ((key != mine, key in others, place, index) for place, (index, key) in self._entries())
+        best = min(ranked, default=None)
+        if best is None:
+            return None
+        del self._waiting[best[-1]]
+        return best[-1]
 
+    def _entries(self) -> Iterable[tuple[int, tuple[int, str]]]:
+        return enumerate(self._waiting.items())
 
-def _obey_parent() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the parent, and end when the parent is gone.
-
-    A worker whose parent was killed would otherwise wait for work for ever: it holds both ends of the queue.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    def put_back(self, index: int, key: str) -> None:
+        """Let an item wait again, behind all others."""
+        self._waiting[index] = key
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _attempt(function: Callable[[T], None], item: T) -> str:
-    """Return why the item failed, empty if it did not."""
+def attempt(index: int, function: Callable[..., R], item: Any, *shared: Any) -> Done[R]:
+    """Return what the function makes of an item, or why it fails."""
+    start = time.perf_counter()
     try:
-        function(item)
+        value, failure = function(item, *shared), ""
     except Exception as error:  # whatever it was, it is this item's own affair
-        first = (str(error).strip() or "no message").splitlines()[0]
-        return f"{type(error).__name__}: {first}"
-    return ""
+        value, failure = None, reason(error)
+    return Done(index, value, failure, time.perf_counter() - start)
 
 
-def _outcome(future: Future[str]) -> str:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return "its process died (killed, or out of memory)"
+def reason(error: BaseException) -> str:
+    """Return an error in one line.
+
+    >>> reason(ValueError("no"))
+    'ValueError: no'
+    """
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return f"{type(error).__name__}: {first}"
 
 
-def executor_of(workers: int) -> Executor:
-    """Return the executor for a number of processes: this one alone if it is 1.
+_LOADED: dict[str, Any] = {}
+
+
+def recall(shared: Shared[R]) -> R:
+    """Return the value of `shared`, loaded once per process as long as no other one is asked for.
+
+    One is kept: an `Agenda` lets a worker finish with it first, and it may be large.
+    """
+    if shared.key not in _LOADED:
+        _LOADED.clear()
+        _LOADED[shared.key] = shared.load()
+    value: R = _LOADED[shared.key]
+    return value
+
+
+def local_attempt(index: int, function: Callable[..., R], item: Any, shared: Shared[Any] | None) -> Done[R]:
+    """Do as `attempt`, with what the item shares loaded in this process; the loading counts as its work."""
+    if shared is None:
+        return attempt(index, function, item)
+    return attempt(index, lambda one: function(one, recall(shared)), item)
+
+
+def executor_of(workers: int = 1, dask: str = "") -> Executor:
+    """Return the executor for a number of processes, this one alone if it is 1, or for a Dask cluster.
+
+    Parameters
+    ----------
+    workers : processes of this machine
+    dask : address of a scheduler; empty for none
 
     >>> executor_of(1)
     Serial()
     """
+    from pvq.empirical.executors.dask_cluster import Dask
+    from pvq.empirical.executors.processes import Processes
+    from pvq.empirical.executors.serial import Serial
+
+    if dask:
+        return Dask(dask)
     return Serial() if workers == 1 else Processes(workers)

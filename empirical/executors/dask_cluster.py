@@ -1,0 +1,280 @@
+"""Items spread over a Dask cluster, by the address of its scheduler. No file system is shared with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Generic, TypeVar
+
+from pvq.empirical.executor import EXECUTORS, Done, Shared, Sharing, attempt, reason
+from pvq.empirical.tasks import code_digest
+from pvq.errors import MissingExtra, PvqError
+
+__all__ = ["Dask"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+CONNECT_SECONDS = 5.0
+LOOK_SECONDS = 20.0  # between questions of how many workers there are
+AHEAD_BYTES = 1 << 30  # of shared values that the cluster holds for items that have not ended
+_log = logging.getLogger("pvq.dask")
+
+
+@EXECUTORS.register("dask")
+@dataclass(frozen=True)
+class Dask:
+    """Items spread over a Dask cluster.
+
+    Parameters
+    ----------
+    address : of the scheduler, such as ``tcp://10.0.0.1:8786``
+    """
+
+    address: str
+
+    def run(
+        self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
+    ) -> Generator[Done[R]]:
+        """Yield the items as they end; a shared value is sent to the cluster once and passed on there.
+
+        An item whose worker dies is run again elsewhere, as often as Dask's ``allowed-failures`` says (3
+        unless configured). Workers may join and leave meanwhile.
+
+        Raises
+        ------
+        PvqError : the scheduler does not answer or is lost, or the cluster runs other code than this process
+        """
+        if not items:
+            return
+        with _connected(self.address) as client:
+            _check_code(client, self.address)
+            session = _Session(client, self.address, function, items)
+            try:
+                yield from session.run([sharing(item) if sharing else None for item in items])
+            finally:
+                client.cancel(list(session.indices), force=True)
+
+
+@dataclass
+class _Session(Generic[T, R]):
+    """One `run` on a cluster.
+
+    Parameters
+    ----------
+    indices : the items under way, by their future
+    open : how many items of each shared value have not ended
+    values : the shared values on the cluster, as futures
+    """
+
+    client: Any
+    address: str
+    function: Callable[..., R]
+    items: Sequence[T]
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    indices: dict[Any, int] = field(default_factory=dict)
+    looked: float = -LOOK_SECONDS
+    workers: int = 1
+
+    def run(self, shared: Sequence[Shared[Any] | None]) -> Generator[Done[R]]:
+        """Send the items, those of one shared value together and not too many values ahead; yield the ends."""
+        from distributed import as_completed
+
+        ends, waiting = as_completed(loop=self.client.loop), _groups(shared)
+        held: dict[str, _Held] = {}
+        while True:
+            while waiting and sum(group.nbytes for group in held.values()) < AHEAD_BYTES:
+                group = waiting.pop(0)
+                held[group.key] = group
+                for future in self._send(group):
+                    ends.add(future)
+            if not held:
+                return
+            future = next(ends)
+            done = self._outcome(future)
+            key = "" if (one := shared[done.index]) is None else one.key
+            held[key].open -= 1
+            if not held[key].open:
+                del held[key]  # and with its last reference the value on the cluster
+            yield done
+
+    def _send(self, group: _Held) -> Iterator[Any]:
+        """Submit the items of a group and remember their futures."""
+        values: list[Any] = []
+        if group.shared is not None:
+            # As a task, not scattered: what a task returned is made again when the worker that has it dies.
+            value = group.shared.load()
+            group.value = self._submit(_same, value, name=f"shared-{group.key}")
+            values = [group.value]
+        for index in group.members:
+            call = (code_digest(), index, self.function, self.items[index], *values)
+            future = self._submit(_remote_attempt, *call, name=f"item-{index}")
+            self.indices[future] = index
+            yield future
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any, name: str) -> Any:
+        return self.client.submit(function, *arguments, key=f"pvq-{name}-{self.name}", pure=False)
+
+    def _outcome(self, future: Any) -> Done[R]:
+        """Return how an item ended.
+
+        Raises
+        ------
+        PvqError : the connection is lost, or the worker runs other code
+        """
+        from distributed import CancelledError
+
+        index = self.indices.pop(future)
+        try:
+            done: Done[R] = future.result()
+        except CancelledError:
+            raise PvqError(f"lost the Dask scheduler at {self.address}; {KEPT}") from None
+        except PvqError:
+            raise
+        except Exception as error:
+            return Done(index, failure=_cause(error), workers=self.workers)
+        return replace(done, workers=self._count_workers())
+
+    def _count_workers(self) -> int:
+        """Return how many items the cluster takes at once, asked now and then."""
+        if time.monotonic() - self.looked > LOOK_SECONDS:
+            self.looked = time.monotonic()
+            self.workers = max(1, sum(self.client.nthreads().values()))
+        return self.workers
+
+
+KEPT = "what was finished is kept, run the same command to go on"
+
+
+@dataclass
+class _Held:
+    """The items that share one value, and the value on the cluster."""
+
+    key: str
+    shared: Shared[Any] | None
+    members: list[int] = field(default_factory=list)
+    open: int = 0
+    value: Any = None
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self.shared is None else self.shared.nbytes
+
+
+def _groups(shared: Sequence[Shared[Any] | None]) -> list[_Held]:
+    """Return the items by what they share, in the order of their first."""
+    groups: dict[str, _Held] = {}
+    for index, one in enumerate(shared):
+        key = "" if one is None else one.key
+        group = groups.setdefault(key, _Held(key, one))
+        group.members.append(index)
+        group.open += 1
+    return list(groups.values())
+
+
+def _cause(error: Exception) -> str:
+    if type(error).__name__ == "KilledWorker":
+        return "its worker died too often (killed, or out of memory)"
+    return reason(error)
+
+
+def _same(value: T) -> T:
+    return value
+
+
+def _remote_attempt(expected: str, index: int, function: Callable[..., R], item: Any, *shared: Any) -> Done[R]:
+    """Do as `attempt`, in a worker that may have joined after the others were checked."""
+    _one_thread()
+    if code_digest() != expected:
+        raise PvqError(_other_code("a worker that joined", code_digest(), expected))
+    return attempt(index, function, item, *shared)
+
+
+@lru_cache(maxsize=1)
+def _one_thread() -> Any:
+    """Keep BLAS of this worker on one thread for good: limits that tasks set and lift again would mix."""
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(limits=1)
+
+
+@contextmanager
+def _connected(address: str) -> Iterator[Any]:
+    """Yield a client of the cluster, closed on leaving.
+
+    Raises
+    ------
+    PvqError : no scheduler answers there
+    """
+    try:
+        import dask
+        from distributed import Client
+    except ImportError as error:
+        raise MissingExtra("distributed", "cluster") from error
+    calm = {"distributed.admin.large-graph-warning-threshold": AHEAD_BYTES * 16}
+    with _quiet(), dask.config.set(calm):
+        try:
+            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            why = " ".join(str(error).split()) or type(error).__name__
+            raise PvqError(f"no Dask scheduler answers at {address}: {why}") from error
+        try:
+            yield client
+        finally:
+            client.close(timeout=CONNECT_SECONDS)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what Dask logs of lost connections and differing versions; we say it in one line."""
+    log = logging.getLogger("distributed")
+    names = ["distributed", *(name for name in log.manager.loggerDict if name.startswith("distributed."))]
+    before = {name: logging.getLogger(name).level for name in names}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="distributed")
+        for name in names:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            for name, level in before.items():
+                logging.getLogger(name).setLevel(level)
+
+
+def _check_code(client: Any, address: str) -> None:
+    """See that scheduler and workers run our code.
+
+    Raises
+    ------
+    PvqError : one does not
+    """
+    expected = code_digest()
+    found = {f"the scheduler {address}": _ask(lambda: client.run_on_scheduler(code_digest))}
+    workers = client.run(code_digest, on_error="return")
+    found |= {f"the worker {name}": answer for name, answer in workers.items()}
+    for name, answer in found.items():
+        if answer != expected:
+            raise PvqError(_other_code(name, answer, expected))
+    if not workers:
+        _log.warning("no worker has joined %s yet; waiting for one", address)
+
+
+def _ask(question: Callable[[], Any]) -> Any:
+    """Return the answer, or the error that comes instead."""
+    try:
+        return question()
+    except Exception as error:
+        return error
+
+
+def _other_code(name: str, answer: Any, expected: str) -> str:
+    says = reason(answer) if isinstance(answer, BaseException) else f"code {answer}"
+    return (
+        f"{name} runs other code than this process: {says}, here {expected}; "
+        "install the same pvq, NumPy, SciPy and Numba on both"
+    )
