@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from pvq.registry import Registry
 
-__all__ = ["EXECUTORS", "Agenda", "Done", "Executor", "Shared", "Sharing", "attempt", "executor_of", "recall"]
+__all__ = [
+    "EXECUTORS",
+    "Agenda",
+    "Done",
+    "Executor",
+    "Pool",
+    "Shared",
+    "Sharing",
+    "attempt",
+    "executor_of",
+    "local_attempt",
+    "reason",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,8 +56,8 @@ class Shared(Generic[R_co]):
     Parameters
     ----------
     key : of the content; equal keys mean equal values
-    load : gets the value where this process's files are at hand; processes of the same machine call it
-        themselves, a cluster gets what it returned here
+    load : gets the value from files of this machine, and remembers it: it is called for every item where
+        processes of this machine work, and once, here, where a cluster does
     nbytes : size of the value
     """
 
@@ -57,20 +70,34 @@ Sharing = Callable[[T], Shared[Any]]
 
 
 @runtime_checkable
-class Executor(Protocol):
-    """Calls a function on every item and hands back what it returns."""
+class Pool(Protocol):
+    """Calls functions on items and hands back what they return."""
 
     def run(
         self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
     ) -> Generator[Done[R]]:
         """Yield one `Done` an item, as they end, in any order; a failure ends its own item only.
 
-        The call is ``function(item)``, or with `sharing` ``function(item, sharing(item).load())``, where what
-        was loaded is kept for the next item with the same key. Closing the generator drops what has not ended.
+        The call is ``function(item)``, or with `sharing` ``function(item, value)``, where `value` is what the
+        item shares. Closing the generator drops what has not ended.
 
         Raises
         ------
-        PvqError : there is nowhere to run; what was yielded holds
+        PvqError : there is nowhere to run any more; what was yielded holds
+        """
+        ...
+
+
+@runtime_checkable
+class Executor(Protocol):
+    """Says where to run."""
+
+    def open(self) -> AbstractContextManager[Pool]:
+        """Return what runs items until it is left; its workers serve one `run` after the other.
+
+        Raises
+        ------
+        PvqError : there is nowhere to run
         """
         ...
 
@@ -133,26 +160,11 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-_LOADED: dict[str, Any] = {}
-
-
-def recall(shared: Shared[R]) -> R:
-    """Return the value of `shared`, loaded once per process as long as no other one is asked for.
-
-    One is kept: an `Agenda` lets a worker finish with it first, and it may be large.
-    """
-    if shared.key not in _LOADED:
-        _LOADED.clear()
-        _LOADED[shared.key] = shared.load()
-    value: R = _LOADED[shared.key]
-    return value
-
-
 def local_attempt(index: int, function: Callable[..., R], item: Any, shared: Shared[Any] | None) -> Done[R]:
     """Do as `attempt`, with what the item shares loaded in this process; the loading counts as its work."""
     if shared is None:
         return attempt(index, function, item)
-    return attempt(index, lambda one: function(one, recall(shared)), item)
+    return attempt(index, lambda one: function(one, shared.load()), item)
 
 
 def executor_of(workers: int = 1, dask: str = "") -> Executor:

@@ -7,24 +7,21 @@ beside it as ``gram-HASH.npz``, which certificates share. Nothing is ever unpick
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pvq.arrays import F64
 from pvq.empirical.atomic import write_bytes
 from pvq.errors import PvqError
 from pvq.solvers.gram import Gram
-from pvq.solvers.npz import read_npz
+from pvq.solvers.npz import npz_bytes, read_npz
 from pvq.solvers.problem import LayerProblem
 
-__all__ = ["SUFFIX", "Point", "load_points", "save_points"]
+__all__ = ["SUFFIX", "Point", "encode_points", "gram_file", "load_points", "save_gram", "save_points"]
 
 SUFFIX = ".points.npz"
 
@@ -47,14 +44,29 @@ def save_points(path: Path, points: Sequence[Point]) -> Path:
     """Write points of one layer to ``path`` + ``.points.npz``, and each H beside it unless it is there."""
     target = path.with_name(path.name + SUFFIX)
     for gram in {point.problem.gram.digest: point.problem.gram for point in points}.values():
-        shared = target.with_name(f"gram-{gram.digest}.npz")
-        if not shared.exists():
-            write_bytes(shared, _npz({"H": gram.matrix}))
+        save_gram(target.parent, gram)
+    write_bytes(target, encode_points(points))
+    return target
+
+
+def encode_points(points: Sequence[Point]) -> bytes:
+    """Return what the file of these points holds; each H is to lie beside it."""
     grams = json.dumps([point.problem.gram.digest for point in points])
     w = np.stack([point.problem.w for point in points])
     x = [np.full(point.problem.n, np.nan) if point.x is None else point.x for point in points]
-    write_bytes(target, _npz({"w": w, "x": np.stack(x), "grams": np.array(grams)}))
-    return target
+    return npz_bytes({"w": w, "x": np.stack(x), "grams": np.array(grams)})
+
+
+def gram_file(digest: str) -> str:
+    """Return the name of the file of the H with a content hash."""
+    return f"gram-{digest}.npz"
+
+
+def save_gram(folder: Path, gram: Gram) -> None:
+    """Write an H that points and certificates name, unless it is there."""
+    path = folder / gram_file(gram.digest)
+    if not path.exists():
+        write_bytes(path, npz_bytes({"H": gram.matrix}))
 
 
 def load_points(path: Path) -> Iterator[Point]:
@@ -76,13 +88,7 @@ def load_points(path: Path) -> Iterator[Point]:
 
 
 def _read_gram(path: Path, digest: str) -> Gram:
-    gram = Gram(read_npz(path.with_name(f"gram-{Path(digest).name}.npz"))["H"])
+    gram = Gram(read_npz(path.with_name(gram_file(Path(digest).name)))["H"])
     if gram.digest != digest:
-        raise ValueError(f"gram-{digest}.npz does not hold the H that its name says")
+        raise ValueError(f"{gram_file(digest)} does not hold the H that its name says")
     return gram
-
-
-def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -17,15 +18,56 @@ import numpy as np
 
 from pvq.empirical.atomic import write_bytes, write_text
 from pvq.empirical.model import file_sha256
-from pvq.empirical.points import save_points
+from pvq.empirical.points import SUFFIX as POINTS
+from pvq.empirical.points import encode_points, gram_file, save_gram
+from pvq.empirical.shared_grams import LayerGrams
 from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Task, run_task
 from pvq.errors import MissingExtra
 from pvq.provenance import provenance
-from pvq.solvers.certificate_files import save_claims
+from pvq.solvers.certificate_files import SUFFIX as CLAIMS
+from pvq.solvers.certificate_files import encode_claims
 from pvq.solvers.gram import digest_of
 
-__all__ = ["RunFolder", "finite_rows"]
+__all__ = ["RunFolder", "TaskFiles", "finite_rows", "solve_task"]
+
+
+@dataclass(frozen=True)
+class TaskFiles:
+    """What a task gives, ready to be written.
+
+    Parameters
+    ----------
+    record : for the store of records; names the files
+    files : content of certificates and points, by name
+    grams : by group of the layer, the content hash of the H that the files refer to
+    """
+
+    record: Mapping[str, Any]
+    files: Mapping[str, bytes]
+    grams: Mapping[int, str]
+
+
+def solve_task(task: Task, grams: LayerGrams | None = None) -> TaskFiles:
+    """Solve a task, wherever it was sent to; nothing is written there.
+
+    Parameters
+    ----------
+    grams : the layer's; read from where the task says if None
+    """
+    solved = run_task(task, grams)
+    layer = re.sub(r"[^A-Za-z0-9._-]+", "-", task.layer)
+    stem = f"{layer}-{task.bits:g}bit-{task.camp}-{task.key[:12]}"
+    files = {stem + POINTS: encode_points(solved.points)}
+    if solved.claims:
+        files[stem + CLAIMS] = encode_claims(solved.claims)
+    used = {
+        group: point.problem.gram.digest for group, point in zip(task.groups, solved.points, strict=True)
+    }
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    digests |= {gram_file(digest): "" for digest in sorted(set(used.values()))}
+    about = {"layer": task.layer, "bits": task.bits, "camp": task.camp, "set": task.feasible}
+    return TaskFiles({**about, "files": digests, "rows": solved.rows}, files, used)
 
 
 @dataclass(frozen=True)
@@ -68,24 +110,27 @@ class RunFolder:
             return None
         return record if all(map(_consistent, record["rows"])) else None
 
-    def run(self, task: Task) -> None:
-        """Solve a task and store its result; called in whatever process the task was sent to.
+    def store(self, task: Task, solved: TaskFiles) -> None:
+        """Write what a task gave.
 
-        Certificates and points are written before the record that names them, so that a record is never
-        without.
+        Certificates, points and each H are written before the record that names them, so that a record is
+        never without.
+
+        Raises
+        ------
+        OSError : they cannot be written, the disk being full for one
         """
-        solved = run_task(task)
-        digests = {point.problem.gram.digest for point in solved.points}
-        self._drop_damaged_grams(digests)
-        layer = re.sub(r"[^A-Za-z0-9._-]+", "-", task.layer)
-        stem = self.certificates / f"{layer}-{task.bits:g}bit-{task.camp}-{task.key[:12]}"
-        paths = [save_points(stem, solved.points)]
-        if solved.claims:
-            paths.append(save_claims(stem, solved.claims))
-        files = {path.name: file_sha256(path) for path in paths}
-        files |= {f"gram-{digest}.npz": "" for digest in sorted(digests)}
-        about = {"layer": task.layer, "bits": task.bits, "camp": task.camp, "set": task.feasible}
-        self.tasks.put(task.key, {**about, "files": files, "rows": solved.rows})
+        self._store_grams(task, solved.grams)
+        for name, content in solved.files.items():
+            write_bytes(self.certificates / name, content)
+        self.tasks.put(task.key, solved.record)
+
+    def _store_grams(self, task: Task, digests: Mapping[int, str]) -> None:
+        """Write each H of a task, by its group, that is not there or damaged."""
+        missing = [group for group, digest in digests.items() if not self.intact(gram_file(digest), "")]
+        for group in missing:
+            (self.certificates / gram_file(digests[group])).unlink(missing_ok=True)
+            save_gram(self.certificates, task.shared.load()[group])
 
     def intact(self, name: str, digest: str) -> bool:
         """Return whether a certificate has its digest, or a Gram file the content that its name promises."""
@@ -93,13 +138,6 @@ class RunFolder:
         if not path.is_file():
             return False
         return file_sha256(path) == digest if digest else _gram_intact(path, path.stat().st_mtime_ns)
-
-    def _drop_damaged_grams(self, digests: set[str]) -> None:
-        """Remove Gram files that are not what their names say; saving writes only those that are absent."""
-        for digest in digests:
-            path = self.certificates / f"gram-{digest}.npz"
-            if path.is_file() and not _gram_intact(path, path.stat().st_mtime_ns):
-                path.unlink()
 
     def write_table(
         self,
@@ -137,7 +175,7 @@ def _gram_intact(path: Path, modified: int) -> bool:
     """Return whether the H in a file has the content hash in its name; `modified` makes a new answer due."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
-            return path.name == f"gram-{digest_of(stored['H'])}.npz"
+            return path.name == gram_file(digest_of(stored["H"]))
     except Exception:  # whatever a damaged zip file makes of itself
         return False
 

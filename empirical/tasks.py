@@ -6,16 +6,17 @@ import hashlib
 import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import pvq
 from pvq import arrays, registry
 from pvq.arrays import F64
+from pvq.empirical.executor import Shared
 from pvq.empirical.peak_memory import peak_memory
 from pvq.empirical.points import Point
-from pvq.empirical.shared_grams import layer_grams
+from pvq.empirical.shared_grams import LayerGrams, layer_grams
 from pvq.empirical.store import content_key
 from pvq.provenance import versions
 from pvq.solvers.certificate_files import Claim
@@ -91,6 +92,13 @@ class Task:
         return content_key(content, self.weights)
 
     @property
+    def shared(self) -> Shared[LayerGrams]:
+        """The layer's Gram matrices, which its tasks have in common."""
+        load = partial(layer_grams, self.grams, self.gram_key, self.gram_digest)
+        n, groups = self.weights.shape[1], 1 + max(self.groups)
+        return Shared(self.gram_digest, load, 8 * groups * n * n)
+
+    @property
     def label(self) -> str:
         """What a progress line says."""
         return f"{self.layer}, {self.bits:g} bits, {self.camp}"
@@ -131,8 +139,12 @@ class Solved:
     points: tuple[Point, ...]
 
 
-def run_task(task: Task) -> Solved:
+def run_task(task: Task, grams: LayerGrams | None = None) -> Solved:
     """Solve the rows of a task, BLAS on one thread.
+
+    Parameters
+    ----------
+    grams : the layer's; read from where the task says if None
 
     Raises
     ------
@@ -145,7 +157,7 @@ def run_task(task: Task) -> Solved:
     claims: list[Claim] = []
     points: list[Point] = []
     with threadpool_limits(limits=1), peak_memory() as peak:
-        grams = layer_grams(task.grams, task.gram_key, task.gram_digest)
+        grams = grams or task.shared.load()
         for row, group, w in zip(task.rows, task.groups, task.weights, strict=True):
             record, claim, point = _solve_row(task, row, grams[group], w)
             rows.append({**record, "claim": None if claim is None else len(claims)})

@@ -28,12 +28,12 @@ from pvq.provenance import versions
 
 from .feasible import STORED_SETS, FeasibleSet, describe_set
 from .gram import Gram
-from .npz import read_npz
+from .npz import npz_bytes, read_npz
 from .outcome import CERTIFICATES, Certificate
 from .problem import LayerProblem
 from .solver import Result
 
-__all__ = ["SUFFIX", "Claim", "load_claims", "save_claims"]
+__all__ = ["SUFFIX", "Claim", "encode_claims", "load_claims", "save_claims"]
 
 T = TypeVar("T")
 SUFFIX = ".cert.npz"
@@ -91,15 +91,21 @@ def save_claims(path: Path, claims: Sequence[Claim]) -> Path:
     path = Path(path)
     target = path if path.name.endswith(SUFFIX) else path.with_name(path.name + SUFFIX)
     target.parent.mkdir(parents=True, exist_ok=True)
+    for claim in claims:
+        shared = _gram_path(target, claim.problem.gram.digest)
+        if not shared.exists():
+            _write(shared, npz_bytes({"H": claim.problem.H}))
+    _write(target, encode_claims(claims))
+    return target
+
+
+def encode_claims(claims: Sequence[Claim]) -> bytes:
+    """Return what the file of these claims holds; each H is to lie beside it."""
     arrays: dict[str, Any] = {}
     for i, claim in enumerate(claims):
         arrays |= {f"{i}/{name}": values for name, values in _arrays(claim).items()}
-        shared = _gram_path(target, claim.problem.gram.digest)
-        if not shared.exists():
-            _write(shared, {"H": claim.problem.H})
     header = {"format": FORMAT, "versions": versions(), "claims": [_describe(claim) for claim in claims]}
-    _write(target, {"claims": np.array(json.dumps(header)), **arrays})
-    return target
+    return npz_bytes({"claims": np.array(json.dumps(header)), **arrays})
 
 
 def load_claims(path: Path) -> Iterator[Claim]:
@@ -217,11 +223,11 @@ def _floats(values: Any) -> F64:
     return values
 
 
-def _write(path: Path, arrays: Mapping[str, Any]) -> None:
+def _write(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, **arrays)
+            stream.write(content)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from pvq.empirical.executor import EXECUTORS, Done, Shared, Sharing, attempt, reason
+from pvq.empirical.executor import EXECUTORS, Done, Pool, Shared, Sharing, attempt, reason
 from pvq.empirical.tasks import code_digest
 from pvq.errors import MissingExtra, PvqError
 
@@ -38,27 +38,43 @@ class Dask:
 
     address: str
 
+    @contextmanager
+    def open(self) -> Iterator[Pool]:
+        """Yield a pool of the workers that the cluster has; they may join and leave meanwhile.
+
+        Raises
+        ------
+        PvqError : no scheduler answers, or the cluster runs other code than this process
+        """
+        with _connected(self.address) as client:
+            _check_code(client, self.address)
+            yield _Cluster(client, self.address)
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """The connection of one `open`."""
+
+    client: Any
+    address: str
+
     def run(
         self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
     ) -> Generator[Done[R]]:
         """Yield the items as they end; a shared value is sent to the cluster once and passed on there.
 
         An item whose worker dies is run again elsewhere, as often as Dask's ``allowed-failures`` says (3
-        unless configured). Workers may join and leave meanwhile.
+        unless configured).
 
         Raises
         ------
-        PvqError : the scheduler does not answer or is lost, or the cluster runs other code than this process
+        PvqError : the scheduler is lost, or a worker that joined runs other code
         """
-        if not items:
-            return
-        with _connected(self.address) as client:
-            _check_code(client, self.address)
-            session = _Session(client, self.address, function, items)
-            try:
-                yield from session.run([sharing(item) if sharing else None for item in items])
-            finally:
-                client.cancel(list(session.indices), force=True)
+        session = _Session(self.client, self.address, function, items)
+        try:
+            yield from session.run([sharing(item) if sharing else None for item in items])
+        finally:
+            self.client.cancel(list(session.indices), force=True)
 
 
 @dataclass
@@ -67,9 +83,9 @@ class _Session(Generic[T, R]):
 
     Parameters
     ----------
+    name : tells its keys on the scheduler from those of others
     indices : the items under way, by their future
-    open : how many items of each shared value have not ended
-    values : the shared values on the cluster, as futures
+    looked, workers : when the cluster was asked last how many items it takes at once, and its answer
     """
 
     client: Any

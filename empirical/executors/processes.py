@@ -19,6 +19,7 @@ from pvq.empirical.executor import (
     EXECUTORS,
     Agenda,
     Done,
+    Pool,
     Shared,
     Sharing,
     local_attempt,
@@ -64,6 +65,24 @@ class Processes:
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers}")
 
+    @contextmanager
+    def open(self) -> Iterator[Pool]:
+        """Yield a pool that starts processes when it has work for them, and ends them on leaving."""
+        crew = _Crew([_Worker() for _ in range(self.workers)])
+        with warnings.catch_warnings():  # loky's advice on memory is not for our users
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+            try:
+                yield crew
+            finally:
+                crew.end(crew.workers)
+
+
+@dataclass(frozen=True)
+class _Crew:
+    """The processes of one `open`."""
+
+    workers: list[_Worker]
+
     def run(
         self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
     ) -> Generator[Done[R]]:
@@ -73,16 +92,21 @@ class Processes:
         ends the processes at once: they hold nothing that their parent does not have.
         """
         shift = _Shift(function, items, [sharing(item) if sharing else None for item in items])
-        crew = [_Worker() for _ in range(min(self.workers, len(items)))]
-        with _on_duty(crew):
-            for worker in crew:
-                shift.assign(worker, crew)
-            while busy := {worker.future: worker for worker in crew if worker.future is not None}:
+        try:
+            for worker in self.workers:
+                shift.assign(worker, self.workers)
+            while busy := {worker.future: worker for worker in self.workers if worker.future is not None}:
                 for future in wait(busy, return_when=FIRST_COMPLETED).done:
                     done = shift.outcome(busy[future])
-                    shift.assign(busy[future], crew)
+                    shift.assign(busy[future], self.workers)
                     if done is not None:
                         yield replace(done, workers=len(busy))
+        finally:
+            self.end([worker for worker in self.workers if worker.future is not None])
+
+    def end(self, workers: Sequence[_Worker]) -> None:
+        for worker in workers:
+            worker.end()
 
 
 @dataclass
@@ -167,18 +191,6 @@ def _pool() -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(1, initializer=_obey_parent, initargs=(os.getpid(),), env=ONE_THREAD)
-
-
-@contextmanager
-def _on_duty(crew: Sequence[_Worker]) -> Iterator[None]:
-    """End all workers on leaving; loky's advice on memory is not for our users."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-        try:
-            yield
-        finally:
-            for worker in crew:
-                worker.end()
 
 
 def _obey_parent(parent: int) -> None:

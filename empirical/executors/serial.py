@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pvq.empirical.executor import EXECUTORS, Agenda, Done, Sharing, local_attempt
+from pvq.empirical.executor import EXECUTORS, Agenda, Done, Pool, Sharing, local_attempt
 
 __all__ = ["Serial"]
 
@@ -18,6 +19,10 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class Serial:
     """One item after the other, in this process."""
+
+    def open(self) -> AbstractContextManager[Pool]:
+        """Return itself: there is nothing to start."""
+        return nullcontext(self)
 
     def run(
         self, function: Callable[..., R], items: Sequence[T], sharing: Sharing[T] | None = None
