@@ -11,7 +11,7 @@ from pvq.empirical.bound_rows import PREFIX, bound_row
 from pvq.empirical.calibration import Calibration, read_calibration
 from pvq.empirical.effort import METHODS, Rung
 from pvq.empirical.escalate import PARTS, escalated
-from pvq.empirical.executor import executor_of
+from pvq.empirical.executor import Pool, executor_of
 from pvq.empirical.held_out import BestPoints, best_points, fresh_columns, read_held_out
 from pvq.empirical.layer_grams import GramSource, mend
 from pvq.empirical.model import Model
@@ -19,6 +19,7 @@ from pvq.empirical.models_zoo import load_model
 from pvq.empirical.plan import LayerPlan, PlanSettings, plan_layer, select_layers
 from pvq.empirical.results import Results
 from pvq.empirical.run_folder import RunFolder
+from pvq.empirical.run_lock import run_lock
 from pvq.empirical.stored_gram import StoredGram
 from pvq.empirical.tasks import Camp, Methods, Task
 from pvq.errors import PvqError
@@ -44,6 +45,7 @@ class BoundsRun:
         many as calibration has or as are left; ``none``; or ``DATA:N``
     seed : of rows, images and methods
     workers : processes, each on one thread
+    dask : address of the scheduler of a Dask cluster that solves instead; empty for none
     fresh : compute everything anew
     methods : of each camp, for every row
     ladder : what layers get whose verdict is not proved by then
@@ -60,6 +62,7 @@ class BoundsRun:
     held_out: str = "rest"
     seed: int = 0
     workers: int = 1
+    dask: str = ""
     fresh: bool = False
     methods: Mapping[Camp, Methods] = field(default_factory=lambda: dict(METHODS))
     ladder: tuple[Rung, ...] = ()
@@ -72,6 +75,8 @@ class BoundsRun:
         for name, value in (("rows", self.rows), ("workers", self.workers)):
             if value is not None and value < 1:
                 raise PvqError(f"{name} must be at least 1, got {value}")
+        if self.dask and self.workers > 1:
+            raise PvqError(f"workers and dask exclude each other, got {self.workers} and {self.dask!r}")
         if self.seed < 0:
             raise PvqError(f"seed must not be negative, got {self.seed}")
 
@@ -96,8 +101,16 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
 
     Raises
     ------
-    PvqError : the network cannot be loaded or run, no layer matches, no calibration images
+    PvqError : the network cannot be loaded or run, no layer matches, no calibration images, another run is at
+        work in the folder, the cluster does not answer or is lost
+    OSError : the folder cannot be written, the disk being full for one; what was finished is kept
     """
+    executor = executor_of(settings.workers, settings.dask)
+    with run_lock(settings.out), executor.open() as pool:
+        return _run(settings, pool, progress)
+
+
+def _run(settings: BoundsRun, pool: Pool, progress: Progress | None) -> list[dict[str, Any]]:
     model = load_model(settings.model)
     layers = select_layers(model, settings.layers)
     module, remark = mend(model.module())
@@ -111,7 +124,7 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
     grams = GramSource(module, calibration, folder.grams).grams(layers)
     others = GramSource(module, held_out, folder.grams).grams(layers) if held_out else {}
     plans = [plan_layer(layer, grams.get(layer.name), settings.plan_settings()) for layer in layers]
-    results = Results(folder, executor_of(settings.workers), progress)
+    results = Results(folder, pool, progress)
     results.solve(plans)
     plans = _climb(plans, settings, results)
     note = "; ".join(filter(None, [remark, calibration.note]))
@@ -178,6 +191,7 @@ def _describe(settings: BoundsRun, model: Model, calibration: Calibration) -> di
             "rows": settings.rows,
             "seed": settings.seed,
             "workers": settings.workers,
+            "dask": settings.dask,
             "tolerance": settings.tolerance,
             "seconds": settings.seconds,
             "methods": {camp: vars(methods) for camp, methods in settings.methods.items()},

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pvq.empirical.bound_rows import CampSum, sum_camp
-from pvq.empirical.executor import Executor
+from pvq.empirical.executor import Done, Pool, Shared
 from pvq.empirical.merge import merge_rows
 from pvq.empirical.plan import LayerPlan
-from pvq.empirical.run_folder import RunFolder
+from pvq.empirical.run_folder import RunFolder, TaskFiles, solve_task
+from pvq.empirical.shared_grams import LayerGrams
 from pvq.empirical.tasks import Camp, Task
-from pvq.progress import Progress
+from pvq.progress import Forecast, Progress
 
 __all__ = ["Results"]
 
@@ -25,15 +26,16 @@ class Results:
     Parameters
     ----------
     folder : where results are kept
-    executor : solves what the folder does not have
+    pool : solves what the folder does not have
     progress : told of every task that ends
     failures : why a task has no result, by its key
     """
 
     folder: RunFolder
-    executor: Executor
+    pool: Pool
     progress: Progress | None = None
     failures: dict[str, str] = field(default_factory=dict)
+    _forecast: Forecast = field(default_factory=Forecast)
     _found: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def solve(self, plans: Sequence[LayerPlan]) -> None:
@@ -41,15 +43,24 @@ class Results:
         tasks = {task.key: task for plan in plans for group in plan.tasks.values() for task in group}
         new = [task for key, task in tasks.items() if key not in self._found and key not in self.failures]
         open_ = sorted((task for task in new if not self._read(task)), key=_cost, reverse=True)
+        for task in new:
+            self._forecast.expect(_kind(task), _cost(task), found=task.key in self._found)
         done = len(tasks) - len(open_)
         self._tell(done, len(tasks))
-        with closing(self.executor.run(self.folder.run, open_)) as endings:  # closed at once if interrupted
+        with closing(self.pool.run(solve_task, open_, _shared)) as endings:  # closed at once if interrupted
             for ended in endings:
                 task = open_[ended.index]
+                self._keep(task, ended)
                 done += 1
-                if ended.failure or not self._read(task):
-                    self.failures[task.key] = ended.failure or "its result was damaged as it was written"
+                self._forecast.ended(_kind(task), _cost(task), ended.seconds, ended.workers)
                 self._tell(done, len(tasks), task.label)
+
+    def _keep(self, task: Task, ended: Done[TaskFiles]) -> None:
+        """Write what a task gave, or remember why it gave nothing."""
+        if ended.value is not None:
+            self.folder.store(task, ended.value)
+        if ended.failure or not self._read(task):
+            self.failures[task.key] = ended.failure or "its result was damaged as it was written"
 
     def _read(self, task: Task) -> bool:
         """Take a task's result from the folder; return whether it is there, intact."""
@@ -64,7 +75,7 @@ class Results:
 
     def _tell(self, done: int, total: int, label: str = "") -> None:
         if self.progress:
-            self.progress(done, total, label)
+            self.progress(done, total, label, self._forecast.outlook())
 
     def records(self, plan: LayerPlan, bits: float) -> dict[Camp, list[dict[str, Any]]]:
         """Return what is known of each row of a layer, by camp: one record a row."""
@@ -100,6 +111,15 @@ def _camps(plan: LayerPlan, bits: float) -> Iterator[tuple[Camp, tuple[Task, ...
     return ((camp, tasks) for (width, camp), tasks in plan.tasks.items() if width == bits)
 
 
-def _cost(task: Task) -> int:
+def _cost(task: Task) -> float:
     """Work grows as n^3 a row."""
-    return len(task.rows) * int(task.weights.shape[1]) ** 3
+    return float(len(task.rows)) * float(task.weights.shape[1]) ** 3
+
+
+def _kind(task: Task) -> str:
+    """Return what tells tasks whose work differs by more than its amount."""
+    return f"{task.camp} {task.methods}"
+
+
+def _shared(task: Task) -> Shared[LayerGrams]:
+    return task.shared

@@ -61,9 +61,7 @@ def solve_task(task: Task, grams: LayerGrams | None = None) -> TaskFiles:
     files = {stem + POINTS: encode_points(solved.points)}
     if solved.claims:
         files[stem + CLAIMS] = encode_claims(solved.claims)
-    used = {
-        group: point.problem.gram.digest for group, point in zip(task.groups, solved.points, strict=True)
-    }
+    used = {group: point.problem.gram.digest for group, point in zip(task.groups, solved.points, strict=True)}
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     digests |= {gram_file(digest): "" for digest in sorted(set(used.values()))}
     about = {"layer": task.layer, "bits": task.bits, "camp": task.camp, "set": task.feasible}

@@ -22,7 +22,7 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     True
     """
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

@@ -98,10 +98,11 @@ class _Session(Generic[T, R]):
     workers: int = 1
 
     def run(self, shared: Sequence[Shared[Any] | None]) -> Generator[Done[R]]:
-        """Send the items, those of one shared value together and not too many values ahead; yield the ends."""
+        """Send the items, those of one shared value together, not too many values ahead; yield the ends."""
         from distributed import as_completed
 
-        ends, waiting = as_completed(loop=self.client.loop), _groups(shared)
+        ends: Any = as_completed(loop=self.client.loop)  # type: ignore[no-untyped-call]
+        waiting = _groups(shared)
         held: dict[str, _Held] = {}
         while True:
             while waiting and sum(group.nbytes for group in held.values()) < AHEAD_BYTES:
@@ -203,7 +204,9 @@ def _same(value: T) -> T:
     return value
 
 
-def _remote_attempt(expected: str, index: int, function: Callable[..., R], item: Any, *shared: Any) -> Done[R]:
+def _remote_attempt(
+    expected: str, index: int, function: Callable[..., R], item: Any, *shared: Any
+) -> Done[R]:
     """Do as `attempt`, in a worker that may have joined after the others were checked."""
     _one_thread()
     if code_digest() != expected:
@@ -235,7 +238,7 @@ def _connected(address: str) -> Iterator[Any]:
     calm = {"distributed.admin.large-graph-warning-threshold": AHEAD_BYTES * 16}
     with _quiet(), dask.config.set(calm):
         try:
-            client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TypeError) as error:
             why = " ".join(str(error).split()) or type(error).__name__
             raise PvqError(f"no Dask scheduler answers at {address}: {why}") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pvq.errors import PvqError
-from pvq.progress import Progress
+from pvq.progress import Outlook, Progress
 from pvq.provenance import git_hash, provenance, versions
 
 from .case import Case
@@ -102,7 +102,7 @@ def _shifted(progress: Progress | None, before: int, whole: int) -> Progress | N
         return None
     report = progress
 
-    def show(done: int, total: int, label: str = "") -> None:
+    def show(done: int, total: int, label: str = "", outlook: Outlook | None = None) -> None:
         report(before + done, whole, label)
 
     return show

@@ -20,6 +20,7 @@ from pvq.empirical.plan import sample_rows, set_spec
 from pvq.empirical.store import RecordStore
 from pvq.empirical.tasks import Methods
 from pvq.errors import PvqError
+from pvq.progress import Outlook
 from pvq.solvers.feasible import fit_set
 from pvq.solvers.verify import verify_path
 
@@ -44,9 +45,9 @@ def _count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     solved: list[str] = []
     original = run_folder.run_task
 
-    def counted(task: Any) -> Any:
+    def counted(task: Any, *grams: Any) -> Any:
         solved.append(task.label)
-        return original(task)
+        return original(task, *grams)
 
     monkeypatch.setattr(run_folder, "run_task", counted)
     return solved
@@ -177,7 +178,7 @@ def test_an_interrupted_run_keeps_what_was_done(
 ) -> None:
     solved = _count_runs(monkeypatch)
 
-    def interrupt(done: int, total: int, label: str = "") -> None:
+    def interrupt(done: int, total: int, label: str = "", outlook: Outlook | None = None) -> None:
         if label and done == 3:
             raise KeyboardInterrupt
 
@@ -201,7 +202,7 @@ def test_processes_give_the_same_rows_bit_for_bit(
 ) -> None:
     steps: list[tuple[int, int]] = []
     settings = tiny.run_of(tmp_path, workers=2)
-    rows = run_bounds(settings, lambda done, total, label="": steps.append((done, total)))
+    rows = run_bounds(settings, lambda done, total, *_: steps.append((done, total)))
     assert _timeless(rows) == _timeless(finished[1])
     assert steps[-1] == (8, 8)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pvq.progress import Progress
+from pvq.cli.bar import progress_bar
 
 __all__ = ["emit", "json_safe", "note", "progress_bar"]
 
@@ -74,49 +73,3 @@ def _cell(value: Any) -> str:
 def note(text: str) -> None:
     """Print one line on stderr."""
     print(text, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """Yield a callback that draws a bar with the time left on a terminal, and plain lines elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
-
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        yield _plain(title)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Bar(*columns, console=console) as bar:
-        task = bar.add_task(title, total=None)
-
-        def show(done: int, total: int, label: str = "") -> None:
-            bar.update(task, completed=done, total=total, description=f"{title} {label}".strip())
-
-        yield show
-
-
-def _plain(title: str) -> Progress:
-    """Return a callback that prints a line at most every tenth of the work."""
-    last = [-1]
-
-    def show(done: int, total: int, label: str = "") -> None:
-        tenth = 10 * done // max(total, 1)
-        if tenth != last[0]:
-            last[0] = tenth
-            note(f"{title}: {done}/{total} {label}".rstrip())
-
-    return show

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-from cyclopts.validators import Number
+from cyclopts import Group, Parameter
+from cyclopts.validators import MutuallyExclusive, Number
 
 from pvq.cli.options import Json, Output, parse_bits
 from pvq.cli.output import emit, note, progress_bar
@@ -14,6 +14,7 @@ from pvq.cli.output import emit, note, progress_bar
 __all__ = ["command"]
 
 AT_LEAST_ONE = Parameter(validator=Number(gte=1))
+ONE_PLACE = Parameter(group=Group("Where to solve", validator=MutuallyExclusive()))  # type: ignore[no-untyped-call]
 NOT_NEGATIVE = Parameter(validator=Number(gte=0))
 HIDDEN = (
     "kind",
@@ -57,7 +58,8 @@ def command(
     held_out: str = "rest",
     seed: Annotated[int, NOT_NEGATIVE] = 0,
     output: Output | None = None,
-    workers: Annotated[int, AT_LEAST_ONE] = 1,
+    workers: Annotated[int, AT_LEAST_ONE, ONE_PLACE] = 1,
+    dask: Annotated[str | None, ONE_PLACE] = None,
     effort: Literal["standard", "decide", "thorough"] = "standard",
     fresh: Annotated[bool, Parameter(negative=())] = False,
     fail_under: str | None = None,
@@ -92,6 +94,8 @@ def command(
         Folder of the run; runs/MODEL if not given.
     workers
         Processes, each with one thread.
+    dask
+        Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers solve instead.
     effort
         decide spends cuts, blocks and exact search where a verdict is still open; thorough tightens every
         bound by cuts and blocks and searches longer: up to a minute a row.
@@ -119,6 +123,7 @@ def command(
         held_out=held_out,
         seed=seed,
         workers=workers,
+        dask=dask or "",
         out=folder,
         fresh=fresh,
         methods=EFFORTS[effort].methods,
