@@ -129,7 +129,7 @@ class _Session(Generic[T, R]):
             group.value = self._submit(_same, value, name=f"shared-{group.key}")
             values = [group.value]
         for index in group.members:
-            call = (code_digest(), index, self.function, self.items[index], *values)
+            call = (_expected(), index, self.function, self.items[index], *values)
             future = self._submit(_remote_attempt, *call, name=f"item-{index}")
             self.indices[future] = index
             yield future
@@ -265,6 +265,11 @@ def _quiet() -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
 
 
+def _expected() -> str:
+    """Return what everyone's code must be."""
+    return code_digest()
+
+
 def _check_code(client: Any, address: str) -> None:
     """See that scheduler and workers run our code.
 
@@ -272,7 +277,7 @@ def _check_code(client: Any, address: str) -> None:
     ------
     PvqError : one does not
     """
-    expected = code_digest()
+    expected = _expected()
     found = {f"the scheduler {address}": _ask(lambda: client.run_on_scheduler(code_digest))}
     workers = client.run(code_digest, on_error="return")
     found |= {f"the worker {name}": answer for name, answer in workers.items()}

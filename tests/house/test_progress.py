@@ -24,7 +24,7 @@ class _Clock:
 def _one_after_the_other(
     pieces: list[tuple[str, float, float]], found: int = 0
 ) -> list[tuple[float, Outlook, float]]:
-    """Do pieces (kind, cost, seconds) on one worker, `found` of them beforehand; return what was said when."""
+    """Do pieces (kind, cost, seconds), `found` of them beforehand; return what was said when."""
     clock = _Clock()
     forecast = Forecast(clock)
     for number, (kind, cost, _) in enumerate(pieces):
