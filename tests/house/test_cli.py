@@ -47,6 +47,11 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
         (["layers", "resnet21-cifar10"], 2, "did you mean resnet20-cifar10?"),
         (["layers", "file:nowhere.safetensors"], 1, "nowhere.safetensors"),
         (["bounds", "resnet20-cifar10", "--rows", "0"], 2, "Must be >= 1"),
+        (
+            ["bounds", "x", "--workers", "2", "--dask", "tcp://h:1"],
+            2,
+            "exclusive arguments: {--workers, --dask}",
+        ),
         (["solve", "nowhere.npz", "--set", "int[bits=4]", "--method", "nearest"], 1, "nowhere.npz"),
         (["verify", "nowhere"], 1, "nowhere"),
         (["report", "nowhere"], 1, "nowhere"),
