@@ -5,8 +5,8 @@
 
 What follows ``--`` is given to ``pvq bounds``. The moments are drawn evenly over the work of an undisturbed
 run. Each time the run gets Ctrl-C (SIGINT to all its processes), or is killed (SIGKILL), or first one of its
-workers is killed and a little later the run; then it is started again. In the end the table must be that of the
-undisturbed run but for seconds and memory, `pvq verify` must accept it, and no half file may be left.
+workers is killed and a little later the run; then it is started again. In the end the table must be that of
+the undisturbed run but for seconds and memory, `pvq verify` must accept it, and no half file may be left.
 """
 
 from __future__ import annotations

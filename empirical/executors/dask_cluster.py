@@ -231,12 +231,12 @@ def _connected(address: str) -> Iterator[Any]:
     PvqError : no scheduler answers there
     """
     try:
-        import dask
+        from dask.config import set as configured
         from distributed import Client
     except ImportError as error:
         raise MissingExtra("distributed", "cluster") from error
     calm = {"distributed.admin.large-graph-warning-threshold": AHEAD_BYTES * 16}
-    with _quiet(), dask.config.set(calm):
+    with _quiet(), configured(calm):
         try:
             client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
         except (OSError, ValueError, TypeError) as error:

@@ -119,10 +119,13 @@ class _Worker:
     key: str = ""
 
     def begin(self, index: int, key: str, *call: Any) -> None:
-        if self.pool is None:
-            self.pool = _pool()
         self.index, self.key = index, key
-        self.future = self.pool.submit(local_attempt, index, *call)
+        if self.pool is not None:
+            self.future = self.pool.submit(local_attempt, index, *call)
+            return
+        with _starting_quietly():
+            self.pool = _pool()
+            self.future = self.pool.submit(local_attempt, index, *call)
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -191,6 +194,40 @@ def _pool() -> Any:
     from joblib.externals.loky import ProcessPoolExecutor
 
     return ProcessPoolExecutor(1, initializer=_obey_parent, initargs=(os.getpid(),), env=ONE_THREAD)
+
+
+@contextmanager
+def _starting_quietly() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach before they can ignore it, and whose tracker says nothing.
+
+    A blocked signal is blocked in a child from its first instruction; here it arrives on leaving. The tracker
+    of semaphores clears up after a killed process; its warning tells a user nothing.
+    """
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [before, "ignore:resource_tracker"]))
+    mask = getattr(signal, "pthread_sigmask", None)  # absent on Windows, as are trackers
+    if mask:
+        _start_trackers()
+    blocked = mask(signal.SIG_BLOCK, {signal.SIGINT}) if mask else None
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
+        if mask:
+            mask(signal.SIG_SETMASK, blocked)
+
+
+def _start_trackers() -> None:
+    """Start the processes that clear up after others: when they do, they let signals through again."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as loky_tracker
+
+    resource_tracker.ensure_running()
+    loky_tracker.ensure_running()
 
 
 def _obey_parent(parent: int) -> None:

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,12 @@ def test_executors_are_named_and_checked() -> None:
 ENDLESS = """
 import time
 from pvq.empirical.executors.processes import Processes
-with Processes(2).open() as pool:
-    for done in pool.run(time.sleep, [0.0, 600.0, 600.0]):
-        print("ready", flush=True)
+try:
+    with Processes(2).open() as pool:
+        for done in pool.run(time.sleep, [0.0, 600.0, 600.0]):
+            print("ready", flush=True)
+except KeyboardInterrupt:
+    pass
 """
 LINUX = pytest.mark.skipif(
     not Path("/proc/self/task").exists(), reason="data: needs the process table of Linux"
@@ -146,25 +150,56 @@ def _alive(pid: int) -> bool:
         return False
 
 
-@LINUX
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_workers_end_with_their_parent_however_that_ends(number: signal.Signals) -> None:
-    """Ctrl-C in a terminal goes to the whole group of processes, and so it does here."""
+@contextmanager
+def _endless() -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a process whose two workers never end."""
     environment = {**os.environ, "PYTHONPATH": str(Path(pvq.__file__).parents[1])}
+    command, pipe = [sys.executable, "-c", ENDLESS], subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, start_new_session=True, env=environment,
-        stderr=subprocess.DEVNULL,
-    ) as parent:  # fmt: skip
-        assert parent.stdout is not None
-        assert parent.stdout.readline() == b"ready\n"
-        workers = _children(parent.pid)
-        assert len(workers) >= 2
-        if number == signal.SIGINT:
-            os.killpg(parent.pid, number)
-        else:
-            parent.send_signal(number)
-        parent.wait(timeout=60)
+        command, stdout=pipe, stderr=pipe, start_new_session=True, env=environment
+    ) as parent:
+        try:
+            yield parent
+        finally:
+            parent.kill()
+
+
+def _end_of(workers: set[int]) -> None:
     end = time.monotonic() + 60
     while any(map(_alive, workers)):
         assert time.monotonic() < end, "a worker lives on"
         time.sleep(0.05)
+
+
+@LINUX
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_their_parent_however_that_ends(number: signal.Signals) -> None:
+    with _endless() as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"ready\n"
+        workers = _children(parent.pid)
+        assert len(workers) >= 2
+        parent.send_signal(number)
+        parent.wait(timeout=60)
+        _end_of(workers)
+
+
+@LINUX
+@pytest.mark.parametrize("started", [False, True])
+def test_ctrl_c_ends_all_at_once_and_in_silence(started: bool) -> None:
+    """A terminal sends it to the whole group of processes, and so it is here: to workers that start, too."""
+    with _endless() as parent:
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        if started:
+            assert parent.stdout.readline() == b"ready\n"
+        while not (workers := _workers(parent.pid)):
+            time.sleep(0.01)
+        os.killpg(parent.pid, signal.SIGINT)
+        assert parent.wait(timeout=60) == 0
+        assert parent.stderr.read() == b""
+        _end_of(workers)
+
+
+def _workers(pid: int) -> set[int]:
+    return {child for child in _children(pid) if b"popen_loky" in Path(f"/proc/{child}/cmdline").read_bytes()}
