@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
-from pvq.registry import Registry
+from pvq.registry import Registry, Spec
 
 __all__ = [
     "EXECUTORS",
@@ -178,10 +178,6 @@ def executor_of(workers: int = 1, dask: str = "") -> Executor:
     >>> executor_of(1)
     Serial()
     """
-    from pvq.empirical.executors.dask_cluster import Dask
-    from pvq.empirical.executors.processes import Processes
-    from pvq.empirical.executors.serial import Serial
-
     if dask:
-        return Dask(dask)
-    return Serial() if workers == 1 else Processes(workers)
+        return EXECUTORS.build(Spec("dask", options={"address": dask}))
+    return EXECUTORS.build("serial" if workers == 1 else f"processes[workers={workers}]")

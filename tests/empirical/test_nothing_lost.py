@@ -14,10 +14,12 @@ import pytest
 import tiny_network as tiny
 
 from pvq.empirical.atomic import CannotWrite, write_bytes
+from pvq.empirical.effort import METHODS, Rung
 from pvq.empirical.executor import Done
 from pvq.empirical.executors.serial import Serial
 from pvq.empirical.layerwise import run_bounds
 from pvq.empirical.run_folder import RunFolder, solve_task
+from pvq.empirical.tasks import Methods
 from pvq.empirical.verify_run import verify_run
 from pvq.solvers.verify import verify_path
 
@@ -99,6 +101,40 @@ def test_a_disk_that_is_really_full(
     kept = len(list((small_disk / "tasks").glob("*"))) if (small_disk / "tasks").exists() else 0
     assert kept < 8
     assert _timeless(run_bounds(settings)) == _timeless(undisturbed)
+
+
+LADDER = tuple(
+    Rung(role, camp, Methods("exact"), 64, 1.0) for role in ("behind", "ahead") for camp in METHODS
+)
+
+
+def test_what_was_escalated_is_resumed_and_redone_where_it_was_damaged(tmp_path: Path) -> None:
+    settings = tiny.run_of(tmp_path, bits=(2.0,), ladder=LADDER)
+    rows = run_bounds(settings)
+    assert any(row["stage"] for row in rows)
+    records = sorted((settings.out / "tasks").iterdir())
+    proofs = sorted((settings.out / "certificates").glob("*.cert.npz"))
+    exact = [path for path in records if '"exact"' in path.read_text()]
+    assert exact, "escalated tasks are among them"
+    for number, path in enumerate([*exact, *proofs]):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2] if number % 2 else content[:-1] + b"?")
+    assert _timeless(run_bounds(settings)) == _timeless(rows)
+    assert verify_run(settings.out, verify_path(settings.out)) == []
+
+
+def test_an_interrupt_in_a_later_stage_loses_nothing(tmp_path: Path) -> None:
+    whole = run_bounds(tiny.run_of(tmp_path / "whole", bits=(2.0,), ladder=LADDER))
+    settings = tiny.run_of(tmp_path / "cut", bits=(2.0,), ladder=LADDER)
+
+    def interrupt(done: int, total: int, *_: object) -> None:
+        if done == total > 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_bounds(settings, interrupt)
+    assert len(list((settings.out / "tasks").iterdir())) > 8
+    assert _timeless(run_bounds(settings)) == _timeless(whole)
 
 
 def test_a_task_whose_process_dies_is_a_row_with_its_reason(
