@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -93,11 +92,14 @@ class Forecast:
         spent = math.fsum(tally.seconds for tally in self._tallies.values())
         if not any(tally.timed for tally in self._tallies.values()):
             return Outlook(self._counted_share())
-        expected = {at: self._seconds_each(*at) for at in self._tallies}
+        wanted = [at for at, tally in self._tallies.items() if tally.open or tally.found]
+        expected = {at: self._seconds_each(*at) for at in wanted}
         found = self._total(expected, lambda tally: tally.found)
         left = self._total(expected, lambda tally: tally.open)
         whole = spent + found + left
-        return Outlook(1.0 if whole == 0 else 1.0 - left / whole, self._time_left(expected, left, spent))
+        left -= self._under_way(expected, left, spent)
+        open_ = sum(tally.open for tally in self._tallies.values())
+        return Outlook(1.0 - left / whole if whole else 1.0, left / max(1, min(self.workers, open_)))
 
     def _counted_share(self) -> float:
         """Return the share by cost: all that is known before the first piece has ended."""
@@ -106,19 +108,18 @@ class Forecast:
         return found / (found + left) if found else 0.0
 
     def _total(self, expected: dict[tuple[str, float], float], count: Callable[[_Tally], int]) -> float:
-        return math.fsum(expected[at] * count(tally) for at, tally in self._tallies.items())
+        return math.fsum(seconds * count(self._tallies[at]) for at, seconds in expected.items())
 
-    def _time_left(self, expected: dict[tuple[str, float], float], left: float, spent: float) -> float:
-        """Return the work left over the workers, less what those have done of the pieces under way."""
-        open_ = Counter({expected[at]: tally.open for at, tally in self._tallies.items() if tally.open})
-        if not open_:
+    def _under_way(self, expected: dict[tuple[str, float], float], left: float, spent: float) -> float:
+        """Return the seconds of work that workers have done on pieces that have not ended."""
+        open_ = {at: self._tallies[at].open for at in expected if self._tallies[at].open}
+        if self._began is None or not open_:
             return 0.0
-        busy = min(self.workers, open_.total())
-        longest = max(open_)
-        assert self._began is not None, "something was expected before it ended"
-        under_way = (self.clock() - self._began) * self.workers - spent
-        half_done = min(max(under_way, 0.0), 0.5 * busy * longest, 0.5 * left)
-        return max((left - half_done) / busy, 0.0)
+        worked = (self.clock() - self._began) * self.workers - spent
+        pieces, longest = sum(open_.values()), max(expected[at] for at in open_)
+        # What is under way is half done on average; where nothing waits any more, it may be nearly done.
+        share = 0.5 if pieces > self.workers else 0.9
+        return min(max(worked, 0.0), share * min(min(self.workers, pieces) * longest, left))
 
     def _seconds_each(self, kind: str, cost: float) -> float:
         """Return the seconds that a piece will take: cost times the seconds per unit of those like it."""

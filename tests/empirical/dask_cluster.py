@@ -49,11 +49,12 @@ class Cluster:
             self.workers.append(self._start("worker", self.address, "--nthreads", "1", "--no-nanny", *local))
 
     def _start(self, *words: str) -> subprocess.Popen[bytes]:
+        threads = {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}  # as a careless user has it
         paths = os.pathsep.join([str(Path(pvq.__file__).parents[1]), str(TESTS)])
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *words, "--host", "127.0.0.1", "--no-dashboard"],
-                env={**os.environ, "PYTHONPATH": paths},
+                env={**os.environ, **threads, "PYTHONPATH": paths},
                 stdout=log,
                 stderr=log,
             )

@@ -67,7 +67,7 @@ def test_what_items_share_is_loaded_by_whoever_works_on_it(executor: Executor, t
 def test_a_worker_stays_with_what_it_has_and_goes_first_where_nobody_is() -> None:
     agenda = Agenda(["a", "a", "b", "a", "c"])
     assert agenda.take("", {"a"}) == 2
-    assert agenda.take("a", {"b"}) == 0
+    assert agenda.take("a", {"a", "b"}) == 0
     assert agenda.take("b", {"a"}) == 4
     assert agenda.take("c", {"a"}) == 1
     agenda.put_back(0, "a")
@@ -128,7 +128,7 @@ import time
 from pvq.empirical.executors.processes import Processes
 try:
     with Processes(2).open() as pool:
-        for done in pool.run(time.sleep, [0.0, 600.0, 600.0]):
+        for done in pool.run(time.sleep, [0.0, 0.0, 600.0, 600.0, 600.0]):
             print("ready", flush=True)
 except KeyboardInterrupt:
     pass
@@ -185,19 +185,31 @@ def test_workers_end_with_their_parent_however_that_ends(number: signal.Signals)
 
 
 @LINUX
-@pytest.mark.parametrize("started", [False, True])
-def test_ctrl_c_ends_all_at_once_and_in_silence(started: bool) -> None:
-    """A terminal sends it to the whole group of processes, and so it is here: to workers that start, too."""
+def test_ctrl_c_ends_all_at_once_and_in_silence() -> None:
+    """A terminal sends it to the whole group of processes, and so it is here; to workers that start, too."""
     with _endless() as parent:
         assert parent.stdout is not None
         assert parent.stderr is not None
-        if started:
-            assert parent.stdout.readline() == b"ready\n"
         while not (workers := _workers(parent.pid)):
             time.sleep(0.01)
+        for worker in workers:
+            os.kill(worker, signal.SIGINT)
+        assert parent.stdout.readline() == b"ready\n"
+        workers = _workers(parent.pid)
         os.killpg(parent.pid, signal.SIGINT)
         assert parent.wait(timeout=60) == 0
         assert parent.stderr.read() == b""
+        _end_of(workers)
+
+
+@LINUX
+def test_closing_a_run_ends_the_processes_at_work() -> None:
+    with Processes(2).open() as pool:
+        steps = pool.run(time.sleep, [0.0, 600.0, 600.0])
+        next(steps)
+        workers = _workers(os.getpid())
+        assert len(workers) == 2
+        steps.close()
         _end_of(workers)
 
 
