@@ -13,7 +13,7 @@ from pvq.empirical.plan import LayerPlan, add_tasks
 from pvq.empirical.tasks import Camp
 from pvq.solvers.solver import Limits
 
-__all__ = ["PARTS", "escalated", "next_rows"]
+__all__ = ["PARTS", "applies", "escalated", "next_rows"]
 
 PARTS = 4  # a rung is climbed in so many parts, the rows with most to gain first; it ends once all is proved
 
@@ -29,7 +29,7 @@ def escalated(
     sums: Mapping[Camp, CampSum],
     limits: Limits,
 ) -> LayerPlan:
-    """Return the plan with the tasks of one part of a rung, or as it was where there is nothing to gain.
+    """Return the plan with the tasks of one part of a rung that applies, or as it was if it cannot decide.
 
     Parameters
     ----------
@@ -38,8 +38,6 @@ def escalated(
     sums : of those
     limits : of each solve
     """
-    if plan.layer.n > rung.largest or not _applies(rung, sums):
-        return plan
     tasks = plan.tasks.get((bits, rung.camp), ())
     done = {row for task in tasks if task.methods == rung.methods for row in task.rows}
     left = [record for record in records[rung.camp] if record["row"] not in done]
@@ -51,9 +49,15 @@ def escalated(
     return replace(more, stages={**plan.stages, bits: plan.stages.get(bits, 0) + (part == 0 or not done)})
 
 
-def _applies(rung: Rung, sums: Mapping[Camp, CampSum]) -> bool:
-    """Return whether the verdict is open and the rung's camp plays the rung's role in it."""
-    if set(sums) != {"quantize", "prune"}:
+def applies(rung: Rung, n: int, sums: Mapping[Camp, CampSum]) -> bool:
+    """Return whether rows of n inputs are short enough, the verdict is open and the rung's camp has its role.
+
+    >>> from pvq.empirical.effort import EFFORTS
+    >>> sums = {"quantize": CampSum(9, 9, 1, 2, certified=True), "prune": CampSum(9, 9, 1, 3, certified=True)}
+    >>> [rung.methods.bound for rung in EFFORTS["decide"].ladder if applies(rung, 500, sums)]
+    ['', 'block-perspective', 'block-perspective[size=6]']
+    """
+    if n > rung.largest or set(sums) != {"quantize", "prune"}:
         return False
     said = verdict(sums["quantize"], sums["prune"])
     role = "ahead" if rung.camp == _ahead(sums) else "behind"

@@ -10,8 +10,9 @@ from typing import Any
 from pvq.empirical.bound_rows import PREFIX, bound_row
 from pvq.empirical.calibration import Calibration, read_calibration
 from pvq.empirical.effort import METHODS, Rung
-from pvq.empirical.escalate import PARTS, escalated
+from pvq.empirical.escalate import PARTS, applies, escalated
 from pvq.empirical.executor import Pool, executor_of
+from pvq.empirical.fold import fold_batch_norm
 from pvq.empirical.held_out import BestPoints, best_points, fresh_columns, read_held_out
 from pvq.empirical.layer_grams import GramSource, mend
 from pvq.empirical.model import Model
@@ -46,6 +47,7 @@ class BoundsRun:
     seed : of rows, images and methods
     workers : processes, each on one thread
     dask : address of the scheduler of a Dask cluster that solves instead; empty for none
+    fold_bn : fold each batch norm into the layer before it first
     fresh : compute everything anew
     methods : of each camp, for every row
     ladder : what layers get whose verdict is not proved by then
@@ -63,6 +65,7 @@ class BoundsRun:
     seed: int = 0
     workers: int = 1
     dask: str = ""
+    fold_bn: bool = False
     fresh: bool = False
     methods: Mapping[Camp, Methods] = field(default_factory=lambda: dict(METHODS))
     ladder: tuple[Rung, ...] = ()
@@ -112,6 +115,8 @@ def run_bounds(settings: BoundsRun, progress: Progress | None = None) -> list[di
 
 def _run(settings: BoundsRun, pool: Pool, progress: Progress | None) -> list[dict[str, Any]]:
     model = load_model(settings.model)
+    if settings.fold_bn:
+        model = fold_batch_norm(model)
     layers = select_layers(model, settings.layers)
     module, remark = mend(model.module())
     calibration = read_calibration(settings.calibration, model, settings.seed)
@@ -167,8 +172,10 @@ def _climb(plans: Sequence[LayerPlan], settings: BoundsRun, results: Results) ->
 
 def _escalated(plan: LayerPlan, settings: BoundsRun, rung: Rung, part: int, results: Results) -> LayerPlan:
     for bits in settings.bits:
-        records, sums = results.records(plan, bits), results.sums(plan, bits)
-        plan = escalated(plan, bits, rung, part, records, sums, settings.limits)
+        sums = results.sums(plan, bits)
+        if applies(rung, plan.layer.n, sums):
+            records = results.records(plan, bits)
+            plan = escalated(plan, bits, rung, part, records, sums, settings.limits)
     return plan
 
 
@@ -194,6 +201,7 @@ def _describe(settings: BoundsRun, model: Model, calibration: Calibration) -> di
             "dask": settings.dask,
             "tolerance": settings.tolerance,
             "seconds": settings.seconds,
+            "fold_bn": settings.fold_bn,
             "methods": {camp: vars(methods) for camp, methods in settings.methods.items()},
             "ladder": [f"{rung.camp} {rung.role}: {_text(rung.methods)}" for rung in settings.ladder],
         },

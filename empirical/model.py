@@ -84,6 +84,16 @@ class LayerWeights:
         return math.prod(self.shape)
 
     @property
+    def remark(self) -> str:
+        """What belongs beside every result on these weights: the note, and further names of the tensor.
+
+        >>> LayerWeights("a", "linear", np.ones((2, 2)), tied=("b",)).remark
+        'tied to b'
+        """
+        tied = f"tied to {', '.join(self.tied)}" if self.tied else ""
+        return "; ".join(filter(None, [self.note, tied]))
+
+    @property
     def rows(self) -> int:
         """Number of output channels.
 

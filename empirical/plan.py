@@ -29,6 +29,9 @@ __all__ = [
     "set_spec",
 ]
 
+NO_CALL = (
+    "no convolution or matrix product used these weights, or one used them otherwise than as rows of outputs"
+)
 FEW_POSITIONS = (
     4  # times n: below, bounds are weak (measured: half of the exact optimum at 2n, a tenth below n)
 )
@@ -112,13 +115,14 @@ def sample_rows(layer: str, total: int, rows: int | None, seed: int) -> tuple[in
 
 def plan_layer(layer: LayerWeights, gram: StoredGram | None, settings: PlanSettings) -> LayerPlan:
     """Return the tasks of a layer, or a plan without tasks whose note says why there are none."""
-    note, fatal = trouble(layer)
+    odd, fatal = trouble(layer)
+    note = _join(layer.remark, odd)
     if fatal:
         return LayerPlan(layer, note=note)
     if gram is None:
-        return LayerPlan(layer, note="no convolution or matrix product of the network used these weights")
+        return LayerPlan(layer, note=_join(note, NO_CALL))
     if not gram.finite:
-        return LayerPlan(layer, note="its inputs are NaN or infinite on the calibration images")
+        return LayerPlan(layer, note=_join(note, "its inputs are NaN or infinite on the calibration images"))
     rows = sample_rows(layer.name, layer.rows, settings.rows, settings.seed)
     note = _join(note, _few_positions(gram), _dead_inputs(gram))
     plan = LayerPlan(layer, rows, gram, dead_inputs=gram.dead, note=note)

@@ -37,6 +37,7 @@ class Results:
     failures: dict[str, str] = field(default_factory=dict)
     _forecast: Forecast = field(default_factory=Forecast)
     _found: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _sums: dict[tuple[str, ...], dict[Camp, CampSum]] = field(default_factory=dict)
 
     def solve(self, plans: Sequence[LayerPlan]) -> None:
         """Run the tasks of plans that have no intact result yet; one that fails is not tried again."""
@@ -88,12 +89,18 @@ class Results:
         return self._found[task.key]["rows"] if task.key in self._found else ()
 
     def sums(self, plan: LayerPlan, bits: float) -> dict[Camp, CampSum]:
-        """Return the sums over the rows of a layer, by camp; none where a row has no result at all."""
-        records = self.records(plan, bits)
-        return {
-            camp: _summed(records[camp], len(plan.rows), self._why(tasks))
-            for camp, tasks in _camps(plan, bits)
-        }
+        """Return the sums over the rows of a layer, by camp; none where a row has no result at all.
+
+        Asked once the tasks have ended: the answer is kept.
+        """
+        asked = tuple(task.key for _, tasks in _camps(plan, bits) for task in tasks)
+        if asked not in self._sums:
+            records = self.records(plan, bits)
+            self._sums[asked] = {
+                camp: _summed(records[camp], len(plan.rows), self._why(tasks))
+                for camp, tasks in _camps(plan, bits)
+            }
+        return self._sums[asked]
 
     def _why(self, tasks: Sequence[Task]) -> list[str]:
         return [self.failures[task.key] for task in tasks if task.key in self.failures]

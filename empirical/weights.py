@@ -59,8 +59,7 @@ def layer_rows(
 
 def _row(layer: LayerWeights, measured: dict[str, Any]) -> dict[str, Any]:
     bits = measured["bits"]
-    tied = f"tied to {', '.join(layer.tied)}" if layer.tied else ""
-    notes = (measured["note"], layer.note, tied)
+    notes = (measured["note"], layer.remark)
     row = measured | {
         "layer": layer.name, "kind": layer.kind, "shape": list(layer.shape), "n_weights": layer.size,
         "bits": int(bits) if bits == int(bits) else bits, "note": "; ".join(filter(None, notes)),

@@ -12,7 +12,7 @@ import tiny_network as tiny
 
 from pvq.empirical.bound_rows import CampSum
 from pvq.empirical.effort import EFFORTS, METHODS, Rung
-from pvq.empirical.escalate import PARTS, escalated, next_rows
+from pvq.empirical.escalate import PARTS, applies, escalated, next_rows
 from pvq.empirical.layerwise import run_bounds
 from pvq.empirical.model import LayerWeights
 from pvq.empirical.peak_memory import peak_memory
@@ -45,7 +45,9 @@ def _added(rung: Rung, quantize: tuple[float, float], prune: tuple[float, float]
     pairs = {"quantize": _camp(*quantize), "prune": _camp(*prune)}
     records: Any = {camp: pair[0] for camp, pair in pairs.items()}
     sums: Any = {camp: pair[1] for camp, pair in pairs.items()}
-    plan = escalated(_plan(), 2.0, rung, part, records, sums, Limits())
+    plan = _plan()
+    if applies(rung, plan.layer.n, sums):
+        plan = escalated(plan, 2.0, rung, part, records, sums, Limits())
     return plan, [row for task in plan.tasks.get((2.0, rung.camp), ()) for row in task.rows]
 
 

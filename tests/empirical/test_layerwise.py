@@ -333,6 +333,22 @@ def test_patterns_of_layers_are_alternatives_in_the_networks_order(tmp_path: Pat
     assert [row["layer"] for row in rows] == ["first", "head"]
 
 
+def test_batch_norm_is_folded_on_request_and_ties_are_remarked(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1))
+    net[1].running_var.mul_(4.0)  # type: ignore[operator, union-attr]
+    net[3].weight = net[2].weight  # type: ignore[assignment]
+    plain, folded = (
+        run_bounds(tiny.run_of(tmp_path / str(fold), net.eval(), fold_bn=fold)) for fold in (False, True)
+    )
+    assert [row["layer"] for row in plain] == [row["layer"] for row in folded] == ["0", "2"]
+    assert all("tied to 3" in rows[1]["note"] for rows in (plain, folded))
+    ratio = folded[0]["quant_error_upper"] / plain[0]["quant_error_upper"]
+    assert ratio == pytest.approx(1 / 4, rel=1e-3)  # the layer's weights halve
+    manifest = json.loads((tmp_path / "True" / "run" / "manifest.json").read_text())
+    assert manifest["run"]["fold_bn"]
+    assert manifest["metadata"]["batch_norm_folded"] == ["1"]
+
+
 def test_no_matching_layer_and_weights_without_network_are_refused(tmp_path: Path) -> None:
     for layers in ("heat", "first,heat"):
         with pytest.raises(PvqError, match="no layer of tiny matches 'heat'; did you mean head"):

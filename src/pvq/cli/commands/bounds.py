@@ -61,6 +61,7 @@ def command(
     workers: Annotated[int, AT_LEAST_ONE, ONE_PLACE] = 1,
     dask: Annotated[str | None, ONE_PLACE] = None,
     effort: Literal["standard", "decide", "thorough"] = "standard",
+    fold_bn: Annotated[bool, Parameter(negative=())] = False,
     fresh: Annotated[bool, Parameter(negative=())] = False,
     fail_under: str | None = None,
     json: Json = False,
@@ -75,7 +76,8 @@ def command(
     Parameters
     ----------
     model
-        resnet20-cifar10 (bundled), mobilenet-v2, efficientnet-lite0, torchvision:NAME, timm:NAME.
+        resnet20-cifar10 (bundled), mobilenet-v2, efficientnet-lite0, torchvision:NAME, timm:NAME; files
+        of bare weights (file:PATH, onnx:PATH) have no network to run.
     bits
         Bit widths: 2:8 or 3,5,6.
     layers
@@ -99,6 +101,8 @@ def command(
     effort
         decide spends cuts, blocks and exact search where a verdict is still open; thorough tightens every
         bound by cuts and blocks and searches longer: up to a minute a row.
+    fold_bn
+        Fold each batch norm into the layer before it first.
     fresh
         Compute everything anew instead of resuming.
     fail_under
@@ -125,6 +129,7 @@ def command(
         workers=workers,
         dask=dask or "",
         out=folder,
+        fold_bn=fold_bn,
         fresh=fresh,
         methods=EFFORTS[effort].methods,
         ladder=EFFORTS[effort].ladder,
