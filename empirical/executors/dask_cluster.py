@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
@@ -237,15 +239,47 @@ def _connected(address: str) -> Iterator[Any]:
         raise MissingExtra("distributed", "cluster") from error
     calm = {"distributed.admin.large-graph-warning-threshold": AHEAD_BYTES * 16}
     with _quiet(), configured(calm):
+        _knock(address)
+        client: Any = Client.__new__(Client)  # to hold on to it where the rest of its birth fails
         try:
-            client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
-        except (OSError, ValueError, TypeError) as error:
-            why = " ".join(str(error).split()) or type(error).__name__
-            raise PvqError(f"no Dask scheduler answers at {address}: {why}") from error
-        try:
+            client.__init__(address, timeout=CONNECT_SECONDS, set_as_default=False)
             yield client
+        except OSError as error:
+            raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
         finally:
-            client.close(timeout=CONNECT_SECONDS)
+            with suppress(Exception):  # a farewell that nobody hears costs nothing
+                client.close(timeout=CONNECT_SECONDS)
+
+
+def _knock(address: str) -> None:
+    """See that something of Dask's answers at an address, within a time that a client would not keep to.
+
+    A client that waits in vain also leaves threads behind, and hangs when it is thrown away.
+
+    Raises
+    ------
+    PvqError : nobody does, or it is no address
+    """
+
+    async def greet() -> None:
+        from distributed.comm import connect
+        from distributed.security import Security
+
+        credentials = Security().get_connection_args("client")
+        opening = connect(address, timeout=CONNECT_SECONDS, **credentials)
+        (await asyncio.wait_for(opening, 1.2 * CONNECT_SECONDS)).abort()
+
+    with ThreadPoolExecutor(1) as apart:  # from a loop that may run here, in a notebook say
+        try:
+            apart.submit(asyncio.run, greet()).result()
+        except TimeoutError as error:
+            raise PvqError(f"no Dask scheduler answers at {address}: something else listens there") from error
+        except (OSError, ValueError, TypeError) as error:
+            raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 @contextmanager

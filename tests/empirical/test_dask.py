@@ -85,14 +85,21 @@ def test_other_code_on_the_cluster_is_refused_in_one_line(
         list(pool.run(operator.neg, [1]))
 
 
+@pytest.fixture
+def taken() -> Iterator[list[str]]:
+    """Addresses of sockets that refuse, and that accept and say nothing."""
+    with socket.socket() as refusing, socket.socket() as mute:
+        for one in (refusing, mute):
+            one.bind(("127.0.0.1", 0))
+        mute.listen()
+        yield [f"tcp://127.0.0.1:{one.getsockname()[1]}" for one in (refusing, mute)]
+
+
 def test_nobody_at_the_address_and_no_address_are_told_in_one_line(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taken: list[str]
 ) -> None:
     monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    for address in (nobody, "nonsense", "foo://bar:1"):
+    for address in (*taken, "nonsense", "foo://bar:1"):
         with pytest.raises(PvqError, match=f"^no Dask scheduler answers at {address}: .+") as caught:
             run_bounds(tiny.run_of(tmp_path, dask=address))
         assert "\n" not in str(caught.value)
