@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 import uuid
-import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from pvq.empirical.executor import EXECUTORS, Done, Pool, Shared, Sharing, attempt, reason
 from pvq.empirical.tasks import code_digest
-from pvq.errors import MissingExtra, PvqError
+from pvq.errors import PvqError
+
+from ._connection import check_code, connected, expected_code, other_code
 
 __all__ = ["Dask"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 20.0  # between questions of how many workers there are
 AHEAD_BYTES = 1 << 30  # of shared values that the cluster holds for items that have not ended
-_log = logging.getLogger("pvq.dask")
 
 
 @EXECUTORS.register("dask")
@@ -48,8 +44,8 @@ class Dask:
         ------
         PvqError : no scheduler answers, or the cluster runs other code than this process
         """
-        with _connected(self.address) as client:
-            _check_code(client, self.address)
+        with connected(self.address) as client:
+            check_code(client, self.address)
             yield _Cluster(client, self.address)
 
 
@@ -131,7 +127,7 @@ class _Session(Generic[T, R]):
             group.value = self._submit(_same, value, name=f"shared-{group.key}")
             values = [group.value]
         for index in group.members:
-            call = (_expected(), index, self.function, self.items[index], *values)
+            call = (expected_code(), index, self.function, self.items[index], *values)
             future = self._submit(_remote_attempt, *call, name=f"item-{index}")
             self.indices[future] = index
             yield future
@@ -212,7 +208,7 @@ def _remote_attempt(
     """Do as `attempt`, in a worker that may have joined after the others were checked."""
     _one_thread()
     if code_digest() != expected:
-        raise PvqError(_other_code("a worker that joined", code_digest(), expected))
+        raise PvqError(other_code("a worker that joined", code_digest(), expected))
     return attempt(index, function, item, *shared)
 
 
@@ -222,117 +218,3 @@ def _one_thread() -> Any:
     from threadpoolctl import threadpool_limits
 
     return threadpool_limits(limits=1)
-
-
-@contextmanager
-def _connected(address: str) -> Iterator[Any]:
-    """Yield a client of the cluster, closed on leaving.
-
-    Raises
-    ------
-    PvqError : no scheduler answers there
-    """
-    try:
-        from dask.config import set as configured
-        from distributed import Client
-    except ImportError as error:
-        raise MissingExtra("distributed", "cluster") from error
-    calm = {"distributed.admin.large-graph-warning-threshold": AHEAD_BYTES * 16}
-    with _quiet(), configured(calm):
-        _knock(address)
-        client: Any = Client.__new__(Client)  # to hold on to it where the rest of its birth fails
-        try:
-            client.__init__(address, timeout=CONNECT_SECONDS, set_as_default=False)
-            yield client
-        except OSError as error:
-            raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
-        finally:
-            with suppress(Exception):  # a farewell that nobody hears costs nothing
-                client.close(timeout=CONNECT_SECONDS)
-
-
-def _knock(address: str) -> None:
-    """See that something of Dask's answers at an address, within a time that a client would not keep to.
-
-    A client that waits in vain also leaves threads behind, and hangs when it is thrown away.
-
-    Raises
-    ------
-    PvqError : nobody does, or it is no address
-    """
-
-    async def greet() -> None:
-        from distributed.comm import connect
-        from distributed.security import Security
-
-        credentials = Security().get_connection_args("client")
-        opening = connect(address, timeout=CONNECT_SECONDS, **credentials)
-        (await asyncio.wait_for(opening, 1.2 * CONNECT_SECONDS)).abort()
-
-    with ThreadPoolExecutor(1) as apart:  # from a loop that may run here, in a notebook say
-        try:
-            apart.submit(asyncio.run, greet()).result()
-        except TimeoutError as error:
-            raise PvqError(f"no Dask scheduler answers at {address}: something else listens there") from error
-        except (OSError, ValueError, TypeError) as error:
-            raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what Dask logs of lost connections and differing versions; we say it in one line."""
-    log = logging.getLogger("distributed")
-    names = ["distributed", *(name for name in log.manager.loggerDict if name.startswith("distributed."))]
-    before = {name: logging.getLogger(name).level for name in names}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="distributed")
-        for name in names:
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        try:
-            yield
-        finally:
-            for name, level in before.items():
-                logging.getLogger(name).setLevel(level)
-
-
-def _expected() -> str:
-    """Return what everyone's code must be."""
-    return code_digest()
-
-
-def _check_code(client: Any, address: str) -> None:
-    """See that scheduler and workers run our code.
-
-    Raises
-    ------
-    PvqError : one does not
-    """
-    expected = _expected()
-    found = {f"the scheduler {address}": _ask(lambda: client.run_on_scheduler(code_digest))}
-    workers = client.run(code_digest, on_error="return")
-    found |= {f"the worker {name}": answer for name, answer in workers.items()}
-    for name, answer in found.items():
-        if answer != expected:
-            raise PvqError(_other_code(name, answer, expected))
-    if not workers:
-        _log.warning("no worker has joined %s yet; waiting for one", address)
-
-
-def _ask(question: Callable[[], Any]) -> Any:
-    """Return the answer, or the error that comes instead."""
-    try:
-        return question()
-    except Exception as error:
-        return error
-
-
-def _other_code(name: str, answer: Any, expected: str) -> str:
-    says = reason(answer) if isinstance(answer, BaseException) else f"code {answer}"
-    return (
-        f"{name} runs other code than this process: {says}, here {expected}; "
-        "install the same pvq, NumPy, SciPy and Numba on both"
-    )

@@ -15,7 +15,7 @@ import workload
 from dask_cluster import Cluster, cluster
 
 from pvq.empirical.executor import Shared
-from pvq.empirical.executors import dask_cluster
+from pvq.empirical.executors import _connection, dask_cluster
 from pvq.empirical.executors.dask_cluster import Dask
 from pvq.empirical.layerwise import run_bounds
 from pvq.empirical.verify_run import verify_run
@@ -74,10 +74,11 @@ def test_workers_are_kept_to_one_thread(running: Cluster) -> None:
 def test_other_code_on_the_cluster_is_refused_in_one_line(
     running: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_cluster, "_expected", lambda: "0123")
+    for module in (_connection, dask_cluster):
+        monkeypatch.setattr(module, "expected_code", lambda: "0123")
     with pytest.raises(PvqError, match=r"^the scheduler tcp://.* runs other code than this process: code"):
         Dask(running.address).open().__enter__()
-    monkeypatch.setattr(dask_cluster, "_check_code", lambda *_: None)
+    monkeypatch.setattr(dask_cluster, "check_code", lambda *_: None)
     with (
         Dask(running.address).open() as pool,
         pytest.raises(PvqError, match=r"^a worker that joined runs other code .*, here 0123; install"),
@@ -98,7 +99,7 @@ def taken() -> Iterator[list[str]]:
 def test_nobody_at_the_address_and_no_address_are_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, taken: list[str]
 ) -> None:
-    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(_connection, "CONNECT_SECONDS", 0.5)
     for address in (*taken, "nonsense", "foo://bar:1"):
         with pytest.raises(PvqError, match=f"^no Dask scheduler answers at {address}: .+") as caught:
             run_bounds(tiny.run_of(tmp_path, dask=address))
