@@ -39,13 +39,19 @@ def connected(address: str) -> Iterator[Any]:
         _knock(address)
         client: Any = Client.__new__(Client)  # to hold on to it where the rest of its birth fails
         try:
-            client.__init__(address, timeout=CONNECT_SECONDS, set_as_default=False)
+            _begin(client, address)
             yield client
-        except OSError as error:
-            raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
         finally:
             with suppress(Exception):  # a farewell that nobody hears costs nothing
                 client.close(timeout=CONNECT_SECONDS)
+
+
+def _begin(client: Any, address: str) -> None:
+    """Connect; apart from what is done with the connection, whose own OSError is another matter."""
+    try:
+        client.__init__(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except OSError as error:
+        raise PvqError(f"no Dask scheduler answers at {address}: {_one_line(error)}") from error
 
 
 def _knock(address: str) -> None:

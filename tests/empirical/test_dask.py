@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import operator
+import os
 import socket
 from collections.abc import Iterator
 from functools import partial
@@ -14,6 +16,7 @@ import tiny_network as tiny
 import workload
 from dask_cluster import Cluster, cluster
 
+from pvq.empirical.atomic import CannotWrite
 from pvq.empirical.executor import Shared
 from pvq.empirical.executors import _connection, dask_cluster
 from pvq.empirical.executors.dask_cluster import Dask
@@ -84,6 +87,17 @@ def test_other_code_on_the_cluster_is_refused_in_one_line(
         pytest.raises(PvqError, match=r"^a worker that joined runs other code .*, here 0123; install"),
     ):
         list(pool.run(operator.neg, [1]))
+
+
+def test_a_full_disk_is_told_as_that_on_a_cluster_too(
+    running: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(CannotWrite, match=r"cannot be written: No space left on device$"):
+        run_bounds(tiny.run_of(tmp_path, layers="head", dask=running.address))
 
 
 @pytest.fixture
