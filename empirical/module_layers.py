@@ -44,7 +44,7 @@ def module_layers(module: nn.Module) -> dict[str, LayerWeights]:
     """
     layers: dict[str, LayerWeights] = {}
     first: dict[tuple[object, ...], str] = {}
-    for found in _weights(module):
+    for found in list(_weights(module)):  # all alive: memory of a computed weight let go may be used again
         layer = _layer(found)
         if layer is None:
             continue

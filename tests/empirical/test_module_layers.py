@@ -139,3 +139,18 @@ def test_an_empty_network_has_no_layers() -> None:
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="weights in the network, got 'nope'"):
         tracked_weights(nn.Linear(2, 2), ["nope"])
+
+
+class Negated(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return -weight
+
+
+def test_computed_weights_of_equal_shape_are_not_tied() -> None:
+    # each is computed when asked for; memory that one leaves must not make it look like the next
+    parts = [nn.Linear(64, 64, dtype=torch.bfloat16) for _ in range(40)]
+    for part in parts:
+        nn.utils.parametrize.register_parametrization(part, "weight", Negated())
+    layers = module_layers(nn.Sequential(*parts))
+    assert len(layers) == 40
+    assert not any(layer.tied for layer in layers.values())
