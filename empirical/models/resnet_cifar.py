@@ -1,8 +1,9 @@
-"""The residual networks for 32 x 32 images of He et al. 2016, with parameter-free shortcuts."""
+"""The residual networks for 32 x 32 images of He et al. 2016, with either shortcut."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -13,15 +14,19 @@ __all__ = ["BasicBlock", "ResNetCifar", "ResNetCifarOptions", "resnet_cifar"]
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut of option A: subsample, then fill new channels with zeros.
+    """Two 3 x 3 convolutions and a shortcut.
+
+    Where the shape changes, the shortcut is option A of the paper, which has no weights: subsample, then fill
+    new channels with zeros; or option B, ``downsample``: a 1 x 1 convolution and a batch norm.
 
     Parameters
     ----------
     channels_in, channels_out : channels before and after
     stride : of the first convolution and of the shortcut
+    projection : option B
     """
 
-    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, stride: int, projection: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels_out)
@@ -29,6 +34,11 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels_out)
         self.stride = stride
         self.extra = channels_out - channels_in
+        self.downsample: nn.Module | None = None
+        if projection and (stride != 1 or self.extra != 0):
+            self.downsample = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(F(x) + shortcut(x)), shape (N, channels_out, H / stride, W / stride)."""
@@ -37,7 +47,10 @@ class BasicBlock(nn.Module):
         return F.relu(y + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Return every stride-th pixel, the new channels split evenly before and after the old ones."""
+        """Return the projection of x, or every stride-th pixel amid zeros for the new channels."""
+        if self.downsample is not None:
+            projected: Tensor = self.downsample(x)
+            return projected
         if self.stride == 1 and self.extra == 0:
             return x
         before = self.extra // 2
@@ -45,7 +58,7 @@ class BasicBlock(nn.Module):
 
 
 class ResNetCifar(nn.Module):
-    """A CIFAR ResNet of depth 6k + 2: three stages of k blocks with 16, 32 and 64 channels.
+    """A CIFAR ResNet of depth 6k + 2: three stages of k blocks, in the paper with 16, 32 and 64 channels.
 
     Modules: ``conv1, bn1, layer1.0.conv1, ..., layer3.{k-1}.bn2, fc``.
     Input (N, 3, 32, 32), output (N, classes).
@@ -55,18 +68,25 @@ class ResNetCifar(nn.Module):
     ----------
     depth : 6k + 2 with k >= 1
     num_classes : outputs
-    width : channels of the first stage
+    channels : of the three stages
+    projection : shortcuts of option B
     """
 
-    def __init__(self, depth: int, num_classes: int = 10, width: int = 16) -> None:
+    def __init__(
+        self,
+        depth: int,
+        num_classes: int = 10,
+        channels: tuple[int, int, int] = (16, 32, 64),
+        projection: bool = False,
+    ) -> None:
         super().__init__()
-        blocks = (depth - 2) // 6
-        self.conv1 = nn.Conv2d(3, width, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(width, width, blocks, stride=1)
-        self.layer2 = _stage(width, 2 * width, blocks, stride=2)
-        self.layer3 = _stage(2 * width, 4 * width, blocks, stride=2)
-        self.fc = nn.Linear(4 * width, num_classes)
+        blocks, (one, two, three) = (depth - 2) // 6, channels
+        self.conv1 = nn.Conv2d(3, one, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(one)
+        self.layer1 = _stage(one, one, blocks, 1, projection)
+        self.layer2 = _stage(one, two, blocks, 2, projection)
+        self.layer3 = _stage(two, three, blocks, 2, projection)
+        self.fc = nn.Linear(three, num_classes)
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight)
@@ -79,8 +99,8 @@ class ResNetCifar(nn.Module):
         return logits
 
 
-def _stage(channels_in: int, channels_out: int, blocks: int, stride: int) -> nn.Sequential:
-    first = BasicBlock(channels_in, channels_out, stride)
+def _stage(channels_in: int, channels_out: int, blocks: int, stride: int, projection: bool) -> nn.Sequential:
+    first = BasicBlock(channels_in, channels_out, stride, projection)
     return nn.Sequential(first, *(BasicBlock(channels_out, channels_out, 1) for _ in range(blocks - 1)))
 
 
@@ -93,12 +113,16 @@ class ResNetCifarOptions:
     ----------
     depth : 6k + 2 with k >= 1
     num_classes : outputs
-    width : channels of the first stage, 16 in the paper
+    width : channels of the first stage, 16 in the paper; each later one has twice as many
+    shortcut : A has no weights, B projects by 1 x 1 convolutions
+    channels : of the three stages, such as 12;23;45 of a network whose filters were pruned; replaces `width`
     """
 
     depth: int = 20
     num_classes: int = 10
     width: int = 16
+    shortcut: Literal["A", "B"] = "A"
+    channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.depth < 8 or self.depth % 6 != 2:
@@ -107,10 +131,15 @@ class ResNetCifarOptions:
             raise ValueError(f"num_classes must be at least 2, got {self.num_classes}")
         if self.width < 1:
             raise ValueError(f"width must be at least 1, got {self.width}")
+        if self.channels and (len(self.channels) != 3 or min(self.channels) < 1):
+            raise ValueError(f"channels must be three positive numbers, got {self.channels}")
+        if self.shortcut == "A" and list(self.channels) != sorted(self.channels):
+            raise ValueError(f"channels must not fall where shortcut is A, got {self.channels}")
 
     def build(self) -> ResNetCifar:
         """Return the network with fresh weights."""
-        return ResNetCifar(self.depth, self.num_classes, self.width)
+        one, two, three = self.channels or (self.width, 2 * self.width, 4 * self.width)
+        return ResNetCifar(self.depth, self.num_classes, (one, two, three), self.shortcut == "B")
 
 
 def resnet_cifar(depth: int, num_classes: int = 10, width: int = 16) -> ResNetCifar:

@@ -55,6 +55,26 @@ def test_a_shortcut_subsamples_and_fills_with_zeros_on_both_sides() -> None:
     assert BasicBlock(4, 4, 1).shortcut(x) is x
 
 
+def test_shortcuts_of_option_b_project_where_the_shape_changes() -> None:
+    net = ARCHITECTURES.build("resnet-cifar[depth=8,shortcut=B]").build()
+    projections = {name: tuple(p.shape) for name, p in net.named_parameters() if "downsample.0" in name}
+    assert projections == {
+        "layer2.0.downsample.0.weight": (32, 16, 1, 1),
+        "layer3.0.downsample.0.weight": (64, 32, 1, 1),
+    }
+    block = BasicBlock(4, 8, 2, projection=True).eval()
+    x = torch.randn(2, 4, 6, 6)
+    assert block.downsample is not None
+    torch.testing.assert_close(block.shortcut(x), block.downsample(x), rtol=0, atol=0)
+    assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_channels_of_a_pruned_network() -> None:
+    net = ARCHITECTURES.build("resnet-cifar[depth=8,shortcut=B,channels=12;23;9]").build()
+    assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert [net.get_parameter(f"layer{i}.0.conv2.weight").shape[0] for i in (1, 2, 3)] == [12, 23, 9]
+
+
 def test_weights_follow_torchs_seed() -> None:
     def fresh(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
@@ -71,6 +91,9 @@ def test_weights_follow_torchs_seed() -> None:
         ("resnet-cifar[depth=2]", "depth must be"),
         ("resnet-cifar[num_classes=1]", "num_classes must be at least 2, got 1"),
         ("resnet-cifar[width=0]", "width must be at least 1, got 0"),
+        ("resnet-cifar[shortcut=C]", "must be one of A, B"),
+        ("resnet-cifar[channels=12;23]", "channels must be three positive numbers"),
+        ("resnet-cifar[channels=12;23;9]", "channels must not fall where shortcut is A"),
         ("resnet-cifar[deep=20]", "no option 'deep'; did you mean depth"),
     ],
 )
