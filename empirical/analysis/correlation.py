@@ -121,7 +121,9 @@ def _test(x: F64, y: F64, measure: Measure) -> tuple[float, float]:
     from scipy import stats
 
     found: Any = stats.spearmanr(x, y) if measure == "spearman" else stats.kendalltau(x, y)
-    return float(np.clip(found.statistic, -1, 1)), float(found.pvalue)
+    estimate = float(found.statistic)
+    perfect = 1 - abs(estimate) < 1e-12  # but for rounding
+    return math.copysign(1.0, estimate) if perfect else estimate, float(found.pvalue)
 
 
 def _fisher(r: float, n: int, measure: Measure, confidence: float) -> tuple[float, float]:
