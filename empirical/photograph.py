@@ -62,7 +62,7 @@ class Cut:
         return max(short, int(short * width / height)), short
 
 
-def decoded(read: Callable[[], Image], cut: Cut, name: str) -> U8:
+def decoded(read: Callable[[], Image], cut: Callable[[Image], U8], name: str) -> U8:
     """Return what `cut` makes of the image that `read` gives.
 
     Parameters
