@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pvq.arrays import F64, as_f64
 
-__all__ = ["Interval", "Measure", "RankCorrelation", "rank_correlation"]
+__all__ = ["LEAST", "Interval", "Measure", "RankCorrelation", "rank_correlation"]
 
 Measure = Literal["spearman", "kendall"]
 Interval = Literal["bootstrap", "fisher"]
