@@ -18,6 +18,7 @@ __all__ = ["FIELDS", "MEMORY_BYTES", "representation_rows"]
 
 FIELDS = ("layer", "network", "examples", "features", "snr_db", "cka", "note")
 MEMORY_BYTES = 2**30
+BLOCK = 4096  # features at a time, so that their float64 copies stay small
 Outputs = dict[str, Tensor]
 
 
@@ -125,8 +126,8 @@ class _Comparison:
             return self.sums.value()
         gram = GramCka()
         x, y = (torch.cat(parts) for parts in zip(*self.stored, strict=True))
-        for at in range(0, self.plan.features, 4096):  # so that float64 copies stay small
-            gram.update(x[:, at : at + 4096].numpy(), y[:, at : at + 4096].numpy())
+        for at in range(0, self.plan.features, BLOCK):
+            gram.update(x[:, at : at + BLOCK].numpy(), y[:, at : at + BLOCK].numpy())
         return gram.value()
 
 

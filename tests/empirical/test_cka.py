@@ -75,8 +75,8 @@ def test_orthogonal_features_are_not_alike() -> None:
 
 def test_a_large_mean_does_not_hurt() -> None:
     x, y = features(2), features(3)
-    assert by_features(x + 1e5, y - 1e5, 4) == pytest.approx(definition(x, y), rel=1e-6)
-    assert by_grams(x + 1e5, y - 1e5, 2) == pytest.approx(definition(x, y), rel=1e-6)
+    assert by_features(x + 3e5, y - 3e5, 4) == pytest.approx(definition(x, y), rel=1e-8)
+    assert by_grams(x + 3e5, y - 3e5, 2) == pytest.approx(definition(x, y), rel=1e-8)
 
 
 def test_independent_features_have_the_stated_bias() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +63,16 @@ def test_batches_from_memory(tmp_path: Path) -> None:
 
 @dataclass
 class Watched:
-    """Yields parts and notes in which thread, and how far it has come."""
+    """Yields parts, says when the second is made, and notes in which thread."""
 
-    made: int = 0
+    second: threading.Event = field(default_factory=threading.Event)
     thread: str = ""
 
     def parts(self) -> Iterator[int]:
         for i in range(4):
-            self.made, self.thread = i + 1, threading.current_thread().name
+            self.thread = threading.current_thread().name
+            if i == 1:
+                self.second.set()
             yield i
 
 
@@ -78,6 +80,7 @@ def test_the_next_part_is_made_while_this_one_is_used() -> None:
     watched = Watched()
     coming = ahead(watched.parts())
     assert next(coming) == 0
+    assert watched.second.wait(10)  # without being asked for it
     assert list(coming) == [1, 2, 3]
     assert watched.thread != threading.current_thread().name
     left = ahead(iter([1, 2]))

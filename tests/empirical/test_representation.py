@@ -54,6 +54,16 @@ def test_rows_have_the_values_of_the_definition() -> None:
         assert (row["network"], row["examples"], row["note"]) == ("rounded", 20, "")
 
 
+def test_more_features_than_a_block_holds() -> None:
+    net, other = (nn.Sequential(nn.Conv2d(2, 5, 1)) for _ in range(2))
+    x = torch.randn(3, 2, 32, 32)
+    (row,) = representation_rows({"a": net, "b": other}, ["0"], [x])
+    assert row["features"] == 5120
+    with torch.no_grad():
+        a, b = (network(x).flatten(1).double().numpy() for network in (net, other))
+    assert row["cka"] == pytest.approx(linear_cka(a, b), abs=1e-6)
+
+
 def test_several_networks_and_little_memory_give_the_same() -> None:
     net = tiny_net()
     networks = {"original": net, "fine": rounded(net, 64), "coarse": rounded(net, 2)}

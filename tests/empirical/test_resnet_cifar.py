@@ -67,6 +67,8 @@ def test_shortcuts_of_option_b_project_where_the_shape_changes() -> None:
     assert block.downsample is not None
     torch.testing.assert_close(block.shortcut(x), block.downsample(x), rtol=0, atol=0)
     assert net.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    projects = [BasicBlock(4, c, s, True).downsample is not None for c, s in ((4, 1), (4, 2), (8, 1))]
+    assert projects == [False, True, True]
 
 
 def test_channels_of_a_pruned_network() -> None:
