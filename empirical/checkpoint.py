@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from pvq.errors import PvqError
 
 __all__ = ["Checkpoint", "read_checkpoint", "restore", "take", "write_checkpoint"]
 
+KINDS = ("momentum_buffer", "exp_avg", "exp_avg_sq", "step")  # what SGD and Adam keep of a parameter
+SHORT = {"momentum_buffer": "momentum"}
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -25,7 +29,8 @@ class Checkpoint:
     ----------
     recipe_hash : of the run that it belongs to
     epochs : metrics of the epochs done
-    tensors : ``model.*`` state and ``momentum.*`` buffers, by parameter name
+    tensors : ``model.*`` state, what a method keeps in the network included, and the optimizers' state, by
+        its kind and the parameter's name: ``momentum.*``, ``exp_avg.*``
     """
 
     recipe_hash: str
@@ -34,19 +39,23 @@ class Checkpoint:
 
 
 def take(
-    recipe_hash: str, epochs: tuple[EpochMetrics, ...], model: nn.Module, optimizer: torch.optim.Optimizer
+    recipe_hash: str,
+    epochs: tuple[EpochMetrics, ...],
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
 ) -> Checkpoint:
     """Return the present state of a run."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        momentum = optimizer.state[parameter].get("momentum_buffer")
-        if momentum is not None:
-            tensors[f"momentum.{name}"] = momentum
+        for optimizer in optimizers:
+            for kind, value in optimizer.state.get(parameter, {}).items():
+                if value is not None:
+                    tensors[f"{SHORT.get(kind, kind)}.{name}"] = value
     plain = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     return Checkpoint(recipe_hash, epochs, plain)
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
     """Put a run into the state of a checkpoint.
 
     Raises
@@ -58,10 +67,17 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Opt
         model.load_state_dict(state)
     except RuntimeError as error:
         raise PvqError(f"the checkpoint is of another network: {' '.join(str(error).split())}") from error
+    owners = {id(p): owner for owner in optimizers for group in owner.param_groups for p in group["params"]}
     for name, parameter in model.named_parameters():
-        momentum = checkpoint.tensors.get(f"momentum.{name}")
-        if momentum is not None:
-            optimizer.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(momentum)
+        for kind in KINDS:
+            value = checkpoint.tensors.get(f"{SHORT.get(kind, kind)}.{name}")
+            if value is not None:
+                owners[id(parameter)].state[parameter][kind] = _placed(value, parameter)
+
+
+def _placed(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return a tensor laid out in memory as the parameter that it belongs to; a count as it is."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

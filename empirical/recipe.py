@@ -18,6 +18,7 @@ __all__ = ["Recipe", "bundled_recipes", "read_recipe", "recipe_from"]
 
 SCHEDULES = ("cosine", "linear", "constant")
 DEVICES = ("cpu", "cuda")
+LATER = ("method", "budget", "start")  # unset, they leave the hashes of older recipes as they were
 Triple = tuple[float, float, float]
 
 
@@ -42,6 +43,10 @@ class Recipe:
     mean, std : of the red, green and blue values in [0, 1]
     threads : of torch on the CPU; the order of summation, hence the last digit, depends on it
     device : ``cpu`` or ``cuda``
+    method : spec of the registry ``training method``; empty trains the network as it is
+    budget : bits per weight that the method may spend, in (0, 32]; 0 without a method
+    start : weights to start from: name of a network of the zoo, or a safetensors file of `pvq train`; empty
+        draws them. With a method, 0 epochs evaluate what it prepares
     """
 
     name: str
@@ -63,9 +68,18 @@ class Recipe:
     std: Triple = (0.2470, 0.2435, 0.2616)
     threads: int = 2
     device: str = "cpu"
+    method: str = ""
+    budget: float = 0.0
+    start: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "threads"):
+        least = 0 if self.method else 1
+        self._demand("epochs", self.epochs >= least, f"be at least {least}")
+        self._demand("budget", 0 <= self.budget <= 32, "lie in [0, 32]")
+        self._demand(
+            "budget", bool(self.budget) == bool(self.method), "be given with a method, and only then"
+        )
+        for name in ("batch_size", "threads"):
             self._demand(name, getattr(self, name) >= 1, "be at least 1")
         for name in ("warmup", "momentum", "label_smoothing"):
             self._demand(name, 0 <= getattr(self, name) < 1, "lie in [0, 1)")
@@ -83,8 +97,9 @@ class Recipe:
 
     @property
     def hash(self) -> str:
-        """The first 16 hex digits of the SHA-256 of the settings as sorted JSON."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """The first 16 hex digits of the SHA-256 of the settings as JSON, without unset ones of `LATER`."""
+        settings = dataclasses.asdict(self).items()
+        text = json.dumps({k: v for k, v in settings if v or k not in LATER}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -55,6 +55,14 @@ class RunRecord:
     weights, weights_sha256 : file name and hash of the weights
     seconds : wall time of all epochs
     provenance : versions, commit, platform, command
+    start_accuracy : of the weights that the run started from; None if they were drawn. This and the next are
+        shares of the test images, read when `test_accuracy` is, or of the held-out images where there is no
+        test split; None where there is neither
+    prepared_accuracy : after the method prepared the network and before training
+    final_accuracy : of the same images at the end
+    spent_bits : average bits per weight that the result takes, masks and scales included; None without one
+    spent : what each layer takes
+    start_sha256 : of the file that the run started from
     """
 
     recipe: dict[str, Any]
@@ -67,6 +75,12 @@ class RunRecord:
     weights_sha256: str
     seconds: float
     provenance: dict[str, Any]
+    start_accuracy: float | None = None
+    prepared_accuracy: float | None = None
+    final_accuracy: float | None = None
+    spent_bits: float | None = None
+    spent: dict[str, Any] | None = None
+    start_sha256: str = ""
 
 
 def write_record(path: Path, record: RunRecord) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,28 +12,27 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
 
-from pvq.empirical.atomic import write_bytes
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
 from pvq.empirical.evaluate import accuracy, normalise
-from pvq.empirical.model import file_sha256
 from pvq.empirical.recipe import Recipe, read_recipe
 from pvq.empirical.record import (
     EpochMetrics,
     RunRecord,
     read_record,
     write_metrics,
-    write_record,
 )
 from pvq.empirical.schedule import rate_factor
+from pvq.empirical.training_end import METHOD, RECORD, WEIGHTS, conclude
 from pvq.empirical.training_state import TrainingState, fresh_state
 from pvq.errors import PvqError
 
 __all__ = ["Moment", "Progress", "train", "train_rows"]
 
 CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
-WEIGHTS, RECORD = "weights.safetensors", "record.json"
+COMPARED = ("start_accuracy", "prepared_accuracy", "final_accuracy", "spent_bits")
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,10 @@ def train(
     """Train a network by a recipe and return the record of the run.
 
     `out` receives ``checkpoint.safetensors`` and ``metrics.jsonl`` after every epoch, then
-    ``weights.safetensors`` (with architecture, normalisation, accuracy, seed and recipe hash as metadata) and
-    ``record.json``. A run that was stopped continues after its last whole epoch and ends with the same
-    numbers, bit for bit, on the same machine and versions; a finished one is returned as it is.
+    ``weights.safetensors`` (architecture, normalisation, accuracy, seed and recipe hash as metadata), for a
+    method ``method.safetensors`` (its masks and scales too) and ``record.json``. A run that was stopped
+    continues after its last whole epoch and ends with the same numbers, bit for bit, on the same machine and
+    versions; a finished one is returned as it is.
 
     Parameters
     ----------
@@ -94,14 +93,18 @@ def train_rows(
 ) -> list[dict[str, Any]]:
     """Train by the recipe in a file, or by the bundled recipe of that name; return one row per epoch.
 
-    A row has the fields of `EpochMetrics`; the last one also ``test_accuracy`` and ``weights``.
+    A row has the fields of `EpochMetrics`; the last one also ``test_accuracy`` and ``weights``, and for a run
+    with a method or a start ``start_accuracy, prepared_accuracy, final_accuracy, spent_bits``. A run without
+    an epoch gives one row.
 
     Raises
     ------
     PvqError : see `read_recipe` and `train`
     """
     record = train(read_recipe(recipe), out, resume, progress)
-    rows = [asdict(entry) for entry in record.epochs]
+    rows = [asdict(entry) for entry in record.epochs] or [{"epoch": 0}]
+    if record.recipe.get("method") or record.recipe.get("start"):
+        rows[-1] |= {name: getattr(record, name) for name in COMPARED}
     rows[-1] |= {"test_accuracy": record.test_accuracy, "weights": str(Path(out) / record.weights)}
     return rows
 
@@ -114,25 +117,25 @@ def _start(recipe: Recipe, folder: Path, resume: bool) -> TrainingState:
     folder.mkdir(parents=True, exist_ok=True)
     run = fresh_state(recipe)
     if checkpoint is not None:
-        restore(checkpoint, run.model, run.optimizer)
+        restore(checkpoint, run.model, run.optimizers)
         run.epochs = checkpoint.epochs
-    for name in () if resume else (RECORD, WEIGHTS, METRICS, CHECKPOINT):
+    for name in () if resume else (RECORD, WEIGHTS, METHOD, METRICS, CHECKPOINT):
         (folder / name).unlink(missing_ok=True)
     return run
 
 
 def _run(run: TrainingState, folder: Path, progress: Progress | None) -> RunRecord:
     """Train the epochs that are left, each with its checkpoint, then conclude."""
-    recipe = run.recipe
-    while len(run.epochs) < recipe.epochs:
+    recipe, epochs = run.recipe, run.wanted_epochs
+    while len(run.epochs) < epochs:
         metrics = _epoch(run, progress)
         run.epochs += (metrics,)
-        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizer)
+        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizers)
         write_checkpoint(folder / CHECKPOINT, checkpoint)
         write_metrics(folder / METRICS, run.epochs)
         if progress is not None:
-            progress(Moment(metrics.epoch, recipe.epochs, run.steps, run.steps, metrics.loss, metrics))
-    return _conclude(run, folder)
+            progress(Moment(metrics.epoch, epochs, run.steps, run.steps, metrics.loss, metrics))
+    return conclude(run, folder)
 
 
 @contextmanager
@@ -152,76 +155,64 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
     mixed = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
     order = torch.randperm(len(run.images), generator=generator).to(run.images.device)
+    epochs = run.wanted_epochs
     run.model.train()
     total, right, rate = 0.0, 0, 0.0
     for step in range(run.steps):
         rate = _set_rate(run, epoch, step)
         batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
         images = augment(run.images[batch], recipe.crop, recipe.flip, generator)
-        logits = run.model(normalise(images, recipe.mean, recipe.std))
-        loss = F.cross_entropy(logits, run.labels[batch], label_smoothing=recipe.label_smoothing)
-        run.optimizer.zero_grad()
+        loss, logits = _loss(run, normalise(images, recipe.mean, recipe.std), run.labels[batch])
+        for optimizer in run.optimizers:
+            optimizer.zero_grad()
         torch.autograd.backward(loss)
-        run.optimizer.step()
+        for optimizer in run.optimizers:
+            optimizer.step()
+        if run.method is not None:
+            run.method.after_step(run.model, ((epoch - 1) * run.steps + step + 1) / (epochs * run.steps))
         value = float(loss.detach())
         if not np.isfinite(value):
             raise PvqError(f"the loss is {value} in epoch {epoch}; try a smaller learning_rate than {rate:g}")
         total += value
         right += int((logits.argmax(dim=1) == run.labels[batch]).sum())
         if progress is not None:
-            progress(Moment(epoch, recipe.epochs, step + 1, run.steps, value))
+            progress(Moment(epoch, epochs, step + 1, run.steps, value))
     seen = run.steps * recipe.batch_size
-    held_out = accuracy(run.model, *run.held_out, recipe.mean, recipe.std) if recipe.validation else None
+    held_out = None
+    if recipe.validation:
+        run.settle(run.model)
+        held_out = accuracy(run.model, *run.held_out, recipe.mean, recipe.std)
     seconds = time.perf_counter() - begun
     return EpochMetrics(epoch, total / run.steps, right / seen, held_out, rate, seconds)
+
+
+def _loss(run: TrainingState, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss of a batch and the logits that it was made of."""
+    smoothing = run.recipe.label_smoothing
+    if run.method is None:
+        logits = run.model(x)
+        return F.cross_entropy(logits, y, label_smoothing=smoothing), logits
+    if smoothing:
+        y = F.one_hot(y, run.classes) * (1 - smoothing) + smoothing / run.classes
+    seen: list[Tensor] = []
+    handle = run.model.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    try:
+        loss = run.method.loss(run.model, x, y)
+    finally:
+        handle.remove()
+    assert seen, "a method's loss calls the network"
+    return loss, seen[-1]
 
 
 def _set_rate(run: TrainingState, epoch: int, step: int) -> float:
     """Set the learning rate of the next step: of the middle of that step, so that none is zero."""
     recipe = run.recipe
-    progress = (epoch - 1 + (step + 0.5) / run.steps) / recipe.epochs
-    rate = recipe.learning_rate * rate_factor(progress, recipe.warmup, recipe.schedule)
-    for group in run.optimizer.param_groups:
-        group["lr"] = rate
-    return rate
-
-
-def _conclude(run: TrainingState, folder: Path) -> RunRecord:
-    """Read the test set, write the weights and the record."""
-    from safetensors.torch import save
-
-    recipe, tested, count = run.recipe, None, 0
-    if "test" in run.dataset.splits:
-        images, labels = run.dataset.images("test"), run.dataset.labels("test")
-        tested, count = (
-            accuracy(run.model, images.astype(np.uint8), labels, recipe.mean, recipe.std),
-            len(images),
-        )
-    about = {
-        "architecture": recipe.model,
-        "mean": recipe.mean,
-        "std": recipe.std,
-        "test_accuracy": tested,
-        "seed": recipe.seed,
-        "recipe_hash": recipe.hash,
-    }
-    metadata = {"pvq": json.dumps(about)}  # one key: safetensors writes several in random order
-    state = {name: value.detach().cpu().contiguous() for name, value in run.model.state_dict().items()}
-    write_bytes(folder / WEIGHTS, save(state, metadata))
-    record = RunRecord(
-        recipe=asdict(recipe),
-        recipe_hash=recipe.hash,
-        epochs=run.epochs,
-        test_accuracy=tested,
-        test_images=count,
-        parameters=sum(p.numel() for p in run.model.parameters()),
-        weights=WEIGHTS,
-        weights_sha256=file_sha256(folder / WEIGHTS),
-        seconds=sum(entry.seconds for entry in run.epochs),
-        provenance=run.made,
-    )
-    write_record(folder / RECORD, record)
-    return record
+    progress = (epoch - 1 + (step + 0.5) / run.steps) / run.wanted_epochs
+    factor = rate_factor(progress, recipe.warmup, recipe.schedule)
+    for optimizer in run.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+    return recipe.learning_rate * factor
 
 
 def _finished(recipe: Recipe, folder: Path) -> RunRecord | None:

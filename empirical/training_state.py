@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +16,13 @@ from pvq.arrays import I64
 from pvq.empirical.architecture import ARCHITECTURES
 from pvq.empirical.dataset import DATASETS, Dataset
 from pvq.empirical.evaluate import normalise
+from pvq.empirical.method import TRAINING_METHODS, Calibrated, Method, OwnOptimizer, Paced, Settling
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import EpochMetrics
+from pvq.empirical.start_weights import load_start
 from pvq.errors import PvqError
 from pvq.provenance import provenance
+from pvq.theory.budget import Budget
 
 __all__ = ["TrainingState", "fresh_state"]
 
@@ -33,7 +38,13 @@ class TrainingState:
     images : uint8 (N, H, W, 3), those that are trained on
     labels : int64 (N,)
     held_out : images and labels that are not
+    classes : outputs of the network
     made : provenance at the start, when the code is what runs
+    method : how the network is compressed, None if it is not
+    own : optimizer of the method's own parameters, None if it has none
+    started : the network as it was loaded, None if its weights were drawn
+    prepared : the network as the method prepared it, None without a method
+    start_sha256 : of the file it was loaded from
     epochs : metrics of the epochs done
     """
 
@@ -44,7 +55,13 @@ class TrainingState:
     images: Tensor
     labels: Tensor
     held_out: tuple[NDArray[np.uint8], I64]
+    classes: int
     made: dict[str, Any]
+    method: Method | None = None
+    own: torch.optim.Optimizer | None = None
+    started: nn.Module | None = None
+    prepared: nn.Module | None = None
+    start_sha256: str = ""
     epochs: tuple[EpochMetrics, ...] = ()
 
     @property
@@ -52,28 +69,61 @@ class TrainingState:
         """Batches in an epoch; images that fill none are left out."""
         return len(self.images) // self.recipe.batch_size
 
+    @property
+    def optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
+        """The recipe's, and the method's own where there is one."""
+        return (self.optimizer,) if self.own is None else (self.optimizer, self.own)
+
+    @property
+    def wanted_epochs(self) -> int:
+        """For how many epochs to train.
+
+        Raises
+        ------
+        ValueError : the method would do nothing in so few
+        """
+        asked = self.recipe.epochs
+        return self.method.epochs(asked) if isinstance(self.method, Paced) else asked
+
+    def batches(self, n: int) -> Iterator[Tensor]:
+        """Yield at most n batches of training images without augmentation, drawn under the seed."""
+        recipe = self.recipe
+        order = np.random.default_rng([recipe.seed, 1]).permutation(len(self.images))
+        drawn = torch.from_numpy(order[: self.steps * recipe.batch_size]).to(self.images.device)
+        for batch in torch.split(drawn, recipe.batch_size)[:n]:
+            yield normalise(self.images[batch], recipe.mean, recipe.std)
+
+    def settle(self, model: nn.Module) -> None:
+        """Let the method correct a network before it is evaluated."""
+        method: object = self.method
+        if isinstance(method, Settling):
+            method.settle(model, self.batches)
+
 
 def fresh_state(recipe: Recipe) -> TrainingState:
-    """Return a run before its first step, its weights drawn under the recipe's seed.
+    """Return a run before its first step, its weights loaded, or drawn under the recipe's seed.
 
     Raises
     ------
-    PvqError : unknown names, data absent or unfit for the network, no GPU where one is asked for
+    PvqError : unknown names, data absent or unfit for the network, no GPU where one is asked for, a method
+        that refuses the network or the budget
     """
     if recipe.device == "cuda" and not torch.cuda.is_available():
         raise PvqError("device is cuda in the recipe, but torch finds no GPU")
+    method = TRAINING_METHODS.build(recipe.method) if recipe.method else None
     dataset = DATASETS.build(recipe.dataset)
     architecture = ARCHITECTURES.build(recipe.model)
     images, labels = _training_data(recipe, dataset)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = architecture.build()
-    _check_fit(model, images, labels, recipe)
+    sha256 = load_start(model, recipe.start) if recipe.start else ""
+    classes = _check_fit(model, images, labels, recipe)
     model = model.to(recipe.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's types
     order = np.random.default_rng(recipe.seed).permutation(len(images))
     kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
-    return TrainingState(
+    run = TrainingState(
         recipe=recipe,
         dataset=dataset,
         model=model,
@@ -81,8 +131,35 @@ def fresh_state(recipe: Recipe) -> TrainingState:
         images=torch.from_numpy(images[kept]).to(recipe.device),
         labels=torch.from_numpy(labels[kept]).to(recipe.device),
         held_out=(images[out], labels[out]),
+        classes=classes,
         made=provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device),
+        method=method,
+        started=copy.deepcopy(model) if recipe.start else None,
+        start_sha256=sha256,
     )
+    if method is not None:
+        _prepare(run, method)
+    return run
+
+
+def _prepare(run: TrainingState, method: Method) -> None:
+    """Let the method change the network, then make the optimizers anew."""
+    recipe = run.recipe
+    try:
+        budget = Budget(recipe.budget)
+        _ = run.wanted_epochs
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            run.model = method.prepare(run.model.eval(), budget).eval()
+            if isinstance(method, Calibrated):
+                method.calibrate(run.model, budget, run.batches)
+    except ValueError as error:
+        raise PvqError(f"{recipe.method}: {error}") from error
+    run.prepared = copy.deepcopy(run.model)
+    run.own = method.optimizer(run.model) if isinstance(method, OwnOptimizer) else None
+    for group in run.own.param_groups if run.own else ():
+        group["peak"] = group["lr"]
+    run.optimizer = _optimizer(run.model, recipe, run.own)
 
 
 def _training_data(recipe: Recipe, dataset: Dataset) -> tuple[NDArray[np.uint8], I64]:
@@ -99,8 +176,8 @@ def _training_data(recipe: Recipe, dataset: Dataset) -> tuple[NDArray[np.uint8],
     return images.astype(np.uint8, copy=False), labels
 
 
-def _check_fit(model: nn.Module, images: NDArray[np.uint8], labels: I64, recipe: Recipe) -> None:
-    """Refuse labels that the network has no output for."""
+def _check_fit(model: nn.Module, images: NDArray[np.uint8], labels: I64, recipe: Recipe) -> int:
+    """Return the number of outputs; refuse labels that the network has none for."""
     with torch.no_grad():
         one = normalise(torch.from_numpy(images[:1]), recipe.mean, recipe.std)
         classes = model.eval()(one).shape[1]
@@ -108,15 +185,18 @@ def _check_fit(model: nn.Module, images: NDArray[np.uint8], labels: I64, recipe:
         raise PvqError(
             f"labels must lie in [0, {classes}) for {recipe.model}, got {labels.min()} to {labels.max()}"
         )
+    return int(classes)
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD whose weight decay spares biases and norms."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
+def _optimizer(model: nn.Module, recipe: Recipe, own: torch.optim.Optimizer | None = None) -> torch.optim.SGD:
+    """SGD whose weight decay spares biases and norms, on all parameters but those of another optimizer."""
+    taken = {id(p) for group in own.param_groups for p in group["params"]} if own else set()
+    parameters = [p for p in model.parameters() if id(p) not in taken]
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": recipe.weight_decay},
-        {"params": others},
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2]},
     ]
-    nesterov = recipe.momentum > 0
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=nesterov)
+    rate, nesterov = recipe.learning_rate, recipe.momentum > 0
+    for group in groups:
+        group["peak"] = rate
+    return torch.optim.SGD(groups, lr=rate, momentum=recipe.momentum, nesterov=nesterov)

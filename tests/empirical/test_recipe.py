@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from pvq.empirical.architecture import ARCHITECTURES
+from pvq.empirical.bundle import bundled_path
 from pvq.empirical.dataset import DATASETS
 from pvq.empirical.recipe import Recipe, bundled_recipes, read_recipe, recipe_from
 from pvq.errors import PvqError
@@ -97,15 +99,35 @@ def test_files_that_are_no_recipe_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_hash_sees_every_setting_and_nothing_else() -> None:
-    recipe = Recipe("a", "m", "d", 1)
+    recipe = Recipe("a", "m", "d", 1, method="p", budget=2.0)
     changes: dict[str, Any] = {
         "name": "b", "model": "n", "dataset": "e", "epochs": 2, "seed": 1, "batch_size": 2,
         "learning_rate": 1.0, "warmup": 0.0, "schedule": "linear", "momentum": 0.0,
         "weight_decay": 0.0, "label_smoothing": 0.5,
         "crop": 0, "flip": False, "validation": 1, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0),
-        "threads": 1, "device": "cuda",
+        "threads": 1, "device": "cuda", "method": "q", "budget": 3.0, "start": "s",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(Recipe)}
     hashes = {dataclasses.replace(recipe, **{key: value}).hash for key, value in changes.items()}
     assert len(hashes | {recipe.hash}) == len(changes) + 1
-    assert Recipe("a", "m", "d", 1).hash == recipe.hash
+    assert Recipe("a", "m", "d", 1, method="p", budget=2.0).hash == recipe.hash
+
+
+def test_recipes_without_a_method_keep_the_hash_that_the_bundled_network_was_stored_under() -> None:
+    record = json.loads(bundled_path("resnet20_cifar10.json").read_text())
+    assert read_recipe("resnet20-cifar10").hash == record["recipe_hash"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "ptq"}, "budget must be given with a method, and only then, got 0"),
+        ({"budget": 4.0}, "budget must be given with a method, and only then, got 4"),
+        ({"method": "ptq", "budget": 33.0}, r"budget must lie in \[0, 32\], got 33"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"epochs": -1, "method": "ptq", "budget": 4.0}, "epochs must be at least 0, got -1"),
+    ],
+)
+def test_method_budget_and_epochs_must_fit(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(Recipe("a", "m", "d", 1), **change)

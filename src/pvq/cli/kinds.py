@@ -23,6 +23,7 @@ KINDS = {
     "models": "pvq.empirical.models_zoo:MODELS",
     "architectures": "pvq.empirical.architecture:ARCHITECTURES",
     "datasets": "pvq.empirical.dataset:DATASETS",
+    "training-methods": "pvq.empirical.method:TRAINING_METHODS",
     "figures": "pvq.figures.figure:FIGURES",
 }
 
