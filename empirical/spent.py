@@ -8,10 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pvq.empirical.input_grid import input_grids
+from pvq.empirical.pruning import in_groups
 from pvq.empirical.sites import Site, sites
 from pvq.empirical.weight_parts import IntegerGrid, Mask
 from pvq.errors import PvqError
-from pvq.solvers.stored_format import Cost, mask_cost
+from pvq.solvers.stored_format import FORMATS, Cost, Storage, mask_cost
 
 __all__ = ["LayerSpent", "Spent", "measure_spent", "store_halves"]
 
@@ -88,7 +90,8 @@ def measure_spent(model: nn.Module) -> Spent:
     A weight on an integer grid takes the least width that holds the integers found; any other 16 bits where
     all of the layer's weights are numbers of FP16, else 32. Weights with a mask are stored as the kept values
     and the cheapest coding of their places, or as if there were no mask where that is less; each scale takes
-    32 bits.
+    32 bits, also that of a layer's input. The places in groups of n of m cost the log2 of how many choices
+    there are, where the weights found do lie so.
     """
     return Spent(tuple(_measure(site) for site in sites(model)))
 
@@ -102,7 +105,8 @@ def store_halves(model: nn.Module) -> None:
     """
     with torch.no_grad():
         for site in sites(model):
-            if site.part(IntegerGrid) is None:
+            grid = site.part(IntegerGrid)
+            if grid is None or not grid.active:
                 rounded = site.original.half().to(site.original.dtype)
                 if not bool(torch.isfinite(rounded).all()):
                     raise PvqError(f"{site.name}: weights must fit in FP16, got one that does not")
@@ -111,16 +115,32 @@ def store_halves(model: nn.Module) -> None:
 
 def _measure(site: Site) -> LayerSpent:
     with torch.no_grad():
-        W, grid = site.weight, site.part(IntegerGrid)
+        W, grid, mask = site.weight, site.part(IntegerGrid), site.part(Mask)
         kept = int(torch.count_nonzero(W))
-        width = _float_width(W) if grid is None else _integer_width(W, grid.scale)
-        scales = 0 if grid is None else SCALE_BITS * grid.scale.numel()
+        gridded = grid is not None and grid.active
+        width = _integer_width(W, grid.scale) if grid is not None and gridded else _float_width(W)
+        scales = SCALE_BITS * (_scales(site) + (grid.scale.numel() if grid is not None and gridded else 0))
+        places, coding = _places(site, W, kept, mask) if mask is not None else (0, "none")
     dense = Cost(width * site.size, scales)
-    if site.part(Mask) is None:
+    if mask is None:
         return LayerSpent(site.name, site.size, kept, width, dense)
-    places, coding = mask_cost(kept, site.size, "cheapest")
     masked = Cost(width * kept, scales, places, coding)
     return LayerSpent(site.name, site.size, kept, width, min(masked, dense, key=lambda cost: cost.bits))
+
+
+def _scales(site: Site) -> int:
+    """Return how many scales the layer's input has."""
+    return sum(grid.scale.numel() for grid in input_grids(site.owner))
+
+
+def _places(site: Site, W: Tensor, kept: int, mask: Mask) -> tuple[int, str]:
+    """Return the bits of the places of kept weights: of any mask so dense, or of one in groups."""
+    free = mask_cost(kept, site.size, "cheapest")
+    if mask.group is None or not in_groups(site.matrix(W) != 0, *mask.group):
+        return free
+    n, m = mask.group
+    cost = FORMATS.build(f"n_of_m[n={n},m={m}]").cost((site.layer.rows, site.layer.n), Storage())
+    return min(free, (cost.mask, f"{n} of {m}"))
 
 
 def _float_width(W: Tensor) -> int:

@@ -82,6 +82,14 @@ class IntegerGrid(nn.Module):
         else:
             self.register_buffer("scale", scale.clone())
 
+    def get_extra_state(self) -> Tensor:
+        """Return whether it is active, for the checkpoint."""
+        return torch.tensor(self.active)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Set whether it is active."""
+        self.active = bool(state)
+
     def forward(self, weight: Tensor) -> Tensor:
         """Return the stored weight, or the weight itself while the grid is not active."""
         if not self.active:
@@ -95,24 +103,35 @@ class Mask(nn.Module):
     Parameters
     ----------
     kept : bool, of the weight's shape
+    group : (n, m) where at most n of m consecutive weights of a row are kept, None without such a structure
+    regrow : let the gradient reach the weights at zero as well, so that they can come back
+
+    Attributes
+    ----------
+    steps : of the optimizer since the mask was made
+    sparsity, final : that was asked for last, and at the end
     """
 
     kept: Tensor
-    steps: int
 
-    def __init__(self, kept: Tensor) -> None:
+    def __init__(self, kept: Tensor, group: tuple[int, int] | None = None, regrow: bool = False) -> None:
         super().__init__()
         self.register_buffer("kept", kept.clone())
-        self.steps = 0
+        self.group, self.regrow = group, regrow
+        self.steps, self.sparsity, self.final, self.active = 0, 0.0, 0.0, True
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Return the weight where it is kept, else 0."""
-        return torch.where(self.kept, weight, 0.0)
+        """Return the weight where it is kept, else 0; the weight itself while the mask is not active."""
+        if not self.active:
+            return weight
+        masked = torch.where(self.kept, weight, 0.0)
+        return weight + (masked - weight).detach() if self.regrow else masked
 
     def get_extra_state(self) -> Tensor:
-        """Return the number of steps taken, for the checkpoint."""
-        return torch.tensor(self.steps)
+        """Return steps, sparsity and whether it is active, for the checkpoint."""
+        return torch.tensor([self.steps, self.sparsity, self.active], dtype=torch.float64)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Set the number of steps taken."""
-        self.steps = int(state)
+        """Set steps, sparsity and whether it is active."""
+        steps, self.sparsity, active = (float(value) for value in state)
+        self.steps, self.active = int(steps), bool(active)
