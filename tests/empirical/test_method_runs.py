@@ -1,4 +1,4 @@
-"""Every method in a run of its own, in miniature: it spends its budget, learns, and resumes to the same bytes."""
+"""Every method in a run of its own, in miniature: it spends its budget and resumes to the same bytes."""
 
 from __future__ import annotations
 
