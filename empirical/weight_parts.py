@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["IntegerGrid", "Mask", "fake_quantize", "integer_range"]
+__all__ = ["SMALLEST_SCALE", "IntegerGrid", "Mask", "fake_quantize", "integer_range"]
+
+SMALLEST_SCALE = 1e-8  # a learned scale does not get below, so that it stays positive
 
 
 def integer_range(bits: int, signed: bool = True) -> tuple[int, int]:

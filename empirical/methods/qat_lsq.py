@@ -15,12 +15,10 @@ from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
 from pvq.empirical.scales import END_BITS, ScalePer, best_scales, layer_bits
 from pvq.empirical.sites import Ends, Site, ends_of, fresh_sites
 from pvq.empirical.spent import Spent, measure_spent
-from pvq.empirical.weight_parts import IntegerGrid, integer_range
+from pvq.empirical.weight_parts import SMALLEST_SCALE, IntegerGrid, integer_range
 from pvq.theory.budget import Budget
 
 __all__ = ["LearnedSteps"]
-
-SMALLEST = 1e-8  # a scale does not get below, so that it stays positive
 
 
 @TRAINING_METHODS.register("qat-lsq")
@@ -93,7 +91,7 @@ class LearnedSteps:
         """Keep scales positive."""
         with torch.no_grad():
             for grid in _grids(model):
-                grid.scale.clamp_(min=SMALLEST)
+                grid.scale.clamp_(min=SMALLEST_SCALE)
 
     def spent(self, model: nn.Module) -> Spent:
         """Return the bits of integers and scales."""
@@ -106,7 +104,7 @@ class LearnedSteps:
         root = math.sqrt(integer_range(bits)[1])
         if self.per == "tensor":
             return 2 * W.mean() / root
-        return site.by_channel((2 * W.mean(dim=1) / root).clamp(min=SMALLEST))
+        return site.by_channel((2 * W.mean(dim=1) / root).clamp(min=SMALLEST_SCALE))
 
     def _gain(self, site: Site, bits: int) -> float:
         shared = site.size if self.per == "tensor" else site.layer.n
