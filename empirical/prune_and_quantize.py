@@ -102,9 +102,11 @@ class PruneAndQuantize:
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Prune further, or begin to quantize, where it is time."""
         with torch.no_grad():
-            for _, mask, grid in _parts(model):
-                mask.steps += 1
-                grid.scale.clamp_(min=SMALLEST_SCALE)
+            for part in model.modules():
+                if isinstance(part, Mask):
+                    part.steps += 1
+                elif isinstance(part, IntegerGrid):
+                    part.scale.clamp_(min=SMALLEST_SCALE)
         self._advance(model, progress)
 
     def spent(self, model: nn.Module) -> Spent:
@@ -117,27 +119,35 @@ class PruneAndQuantize:
         return 0.0 if self.prune_first else self.switch
 
     def _advance(self, model: nn.Module, progress: float, start: bool = False) -> None:
-        found = _parts(model)
-        self._prune(found, progress, start)
-        if progress >= (self.switch if self.prune_first else 0.0):
-            for site, mask, grid in found:
-                if not grid.active:
-                    weight = site.original * mask.kept
-                    with torch.no_grad():
-                        grid.scale.copy_(best_scales(site, grid.bits, "tensor", weight))
-                    grid.active = True
+        """Do what is due; the layers are looked up only then."""
+        masks = [part for part in model.modules() if isinstance(part, Mask)]
+        grids = [part for part in model.modules() if isinstance(part, IntegerGrid)]
+        if self._prunes(masks, progress, start):
+            self._prune(model, progress)
+        if progress >= (self.switch if self.prune_first else 0.0) and not grids[0].active:
+            _quantize(model)
 
-    def _prune(self, found: list[tuple[Site, Mask, IntegerGrid]], progress: float, start: bool) -> None:
-        masks = [mask for _, mask, _ in found]
-        end = self._begin + self.ramp
+    def _prunes(self, masks: list[Mask], progress: float, start: bool) -> bool:
+        """Return whether the masks change now."""
         due = masks[0].steps % self.period == 0 and not start
         ended = all(mask.sparsity == mask.final for mask in masks)
-        if ended or progress < self._begin or not (due or progress >= end):
-            return
-        for mask in masks:
-            mask.sparsity = cubic_sparsity(progress, mask.final, self._begin, end)
-        kept = [kept_of(site.size, mask.sparsity) for site, mask, _ in found]
-        mask_largest([(site, mask) for site, mask, _ in found], kept)
+        return not ended and progress >= self._begin and (due or progress >= self._begin + self.ramp)
+
+    def _prune(self, model: nn.Module, progress: float) -> None:
+        """Bring the masks to the sparsity of this moment."""
+        found = [(site, mask) for site, mask, _ in _parts(model)]
+        for _, mask in found:
+            mask.sparsity = cubic_sparsity(progress, mask.final, self._begin, self._begin + self.ramp)
+        mask_largest(found, [kept_of(site.size, mask.sparsity) for site, mask in found])
+
+
+def _quantize(model: nn.Module) -> None:
+    """Put what is left of the weights on their grids, with the best scales."""
+    with torch.no_grad():
+        for site, mask, grid in _parts(model):
+            weight = torch.where(mask.kept, site.original, 0.0)
+            grid.scale.copy_(best_scales(site, grid.bits, "tensor", weight))
+            grid.active = True
 
 
 def split_of(site: Site, budget: Budget, width: int = 0) -> tuple[int, float]:

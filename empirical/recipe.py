@@ -18,7 +18,7 @@ __all__ = ["Recipe", "bundled_recipes", "read_recipe", "recipe_from"]
 
 SCHEDULES = ("cosine", "linear", "constant")
 DEVICES = ("cpu", "cuda")
-LATER = ("method", "budget", "start")  # unset, they leave the hashes of older recipes as they were
+LATER = ("floor", "method", "budget", "start")  # unset, they leave the hashes of older recipes as they were
 Triple = tuple[float, float, float]
 
 
@@ -34,7 +34,7 @@ class Recipe:
     epochs, batch_size : an epoch leaves out the images that fill no batch
     learning_rate : the peak, reached after the warm-up
     warmup : share of the run in which the rate rises linearly from zero, in [0, 1)
-    schedule : how the rate falls after it, ``cosine`` or ``linear`` to zero, or ``constant``
+    schedule : how the rate falls after it, ``cosine`` or ``linear`` to `floor`, or ``constant``
     momentum, weight_decay : the decay acts on tensors of two or more dimensions, not on biases or norms
     label_smoothing : share of the target spread over all classes, in [0, 1)
     crop : largest shift in pixels, with reflected borders
@@ -43,6 +43,7 @@ class Recipe:
     mean, std : of the red, green and blue values in [0, 1]
     threads : of torch on the CPU; the order of summation, hence the last digit, depends on it
     device : ``cpu`` or ``cuda``
+    floor : share of the peak that the schedule ends at, in [0, 1)
     method : spec of the registry ``training method``; empty trains the network as it is
     budget : bits per weight that the method may spend, in (0, 32]; 0 without a method
     start : weights to start from: name of a network of the zoo, or a safetensors file of `pvq train`; empty
@@ -68,6 +69,7 @@ class Recipe:
     std: Triple = (0.2470, 0.2435, 0.2616)
     threads: int = 2
     device: str = "cpu"
+    floor: float = 0.0
     method: str = ""
     budget: float = 0.0
     start: str = ""
@@ -81,7 +83,7 @@ class Recipe:
         )
         for name in ("batch_size", "threads"):
             self._demand(name, getattr(self, name) >= 1, "be at least 1")
-        for name in ("warmup", "momentum", "label_smoothing"):
+        for name in ("warmup", "momentum", "label_smoothing", "floor"):
             self._demand(name, 0 <= getattr(self, name) < 1, "lie in [0, 1)")
         for name in ("seed", "crop", "validation", "weight_decay"):
             self._demand(name, 0 <= getattr(self, name) < math.inf, "be finite and not negative")

@@ -7,17 +7,18 @@ import math
 __all__ = ["rate_factor"]
 
 
-def rate_factor(progress: float, warmup: float = 0.0, shape: str = "cosine") -> float:
+def rate_factor(progress: float, warmup: float = 0.0, shape: str = "cosine", floor: float = 0.0) -> float:
     """Return the learning rate as a share of its peak, in [0, 1].
 
     With w = warmup and t = (progress - w) / (1 - w): progress / w before w, then (1 + cos(pi t)) / 2 for
-    ``cosine``, 1 - t for ``linear``, 1 for ``constant``.
+    ``cosine``, 1 - t for ``linear``, 1 for ``constant``; a fall to `floor` instead of zero is stretched so.
 
     Parameters
     ----------
     progress : share of the run that is over, in [0, 1]
     warmup : share of the run in which the rate rises from zero, in [0, 1)
     shape : ``cosine``, ``linear`` or ``constant``
+    floor : share of the peak at the end of a fall, in [0, 1)
 
     Raises
     ------
@@ -30,9 +31,15 @@ def rate_factor(progress: float, warmup: float = 0.0, shape: str = "cosine") -> 
         raise ValueError(f"progress must lie in [0, 1], got {progress}")
     if not 0 <= warmup < 1:
         raise ValueError(f"warmup must lie in [0, 1), got {warmup}")
+    if not 0 <= floor < 1:
+        raise ValueError(f"floor must lie in [0, 1), got {floor}")
     if progress < warmup:
         return progress / warmup
-    t = (progress - warmup) / (1 - warmup)
+    return floor + (1 - floor) * _fall((progress - warmup) / (1 - warmup), shape)
+
+
+def _fall(t: float, shape: str) -> float:
+    """Return how much of a fall from 1 to 0 is left at the share t of it."""
     if shape == "cosine":
         return 0.5 * (1 + math.cos(math.pi * t))
     if shape == "linear":

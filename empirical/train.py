@@ -208,7 +208,7 @@ def _set_rate(run: TrainingState, epoch: int, step: int) -> float:
     """Set the learning rate of the next step: of the middle of that step, so that none is zero."""
     recipe = run.recipe
     progress = (epoch - 1 + (step + 0.5) / run.steps) / run.wanted_epochs
-    factor = rate_factor(progress, recipe.warmup, recipe.schedule)
+    factor = rate_factor(progress, recipe.warmup, recipe.schedule, recipe.floor)
     for optimizer in run.optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor

@@ -105,7 +105,7 @@ def test_the_hash_sees_every_setting_and_nothing_else() -> None:
         "learning_rate": 1.0, "warmup": 0.0, "schedule": "linear", "momentum": 0.0,
         "weight_decay": 0.0, "label_smoothing": 0.5,
         "crop": 0, "flip": False, "validation": 1, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0),
-        "threads": 1, "device": "cuda", "method": "q", "budget": 3.0, "start": "s",
+        "threads": 1, "device": "cuda", "floor": 0.5, "method": "q", "budget": 3.0, "start": "s",
     }  # fmt: skip
     assert set(changes) == {field.name for field in dataclasses.fields(Recipe)}
     hashes = {dataclasses.replace(recipe, **{key: value}).hash for key, value in changes.items()}

@@ -63,3 +63,16 @@ def test_the_end(shape: str, end: float) -> None:
 def test_refusals(progress: float, warmup: float, shape: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         rate_factor(progress, warmup, shape)
+
+
+@given(SHARE, WARMUP, SHAPE, st.floats(0, 0.9))
+def test_a_floor_stretches_the_fall(progress: float, warmup: float, shape: str, floor: float) -> None:
+    found, plain = rate_factor(progress, warmup, shape, floor), rate_factor(progress, warmup, shape)
+    wanted = plain if progress < warmup else 1 - (1 - floor) * (1 - plain)
+    assert found == pytest.approx(wanted, abs=1e-12)
+
+
+def test_a_floor_must_be_a_share() -> None:
+    assert rate_factor(1.0, 0.1, "cosine", 0.01) == pytest.approx(0.01)
+    with pytest.raises(ValueError, match=r"floor must lie in \[0, 1\), got 1"):
+        rate_factor(0.5, 0.0, "cosine", 1.0)
