@@ -149,6 +149,7 @@ def test_weight_decay_spares_biases_and_norms() -> None:
     names = {id(parameter): name for name, parameter in state.model.named_parameters()}
     assert {group["weight_decay"] for group in (decayed, spared)} == {0.25, 0}
     assert decayed["weight_decay"] == 0.25
+    assert {group["peak"] for group in (decayed, spared)} == {RECIPE.learning_rate}
     assert {names[id(p)].rpartition(".")[0] for p in decayed["params"]} == {
         name for name, module in state.model.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))
     }
