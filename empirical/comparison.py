@@ -16,7 +16,15 @@ from pvq.empirical.recipe import Recipe, read_recipe, recipe_from
 from pvq.errors import PvqError
 from pvq.registry import suggest
 
-__all__ = ["CAMPS", "Comparison", "Contender", "bundled_comparisons", "comparison_from", "read_comparison"]
+__all__ = [
+    "CAMPS",
+    "UNCOMPRESSED",
+    "Comparison",
+    "Contender",
+    "bundled_comparisons",
+    "comparison_from",
+    "read_comparison",
+]
 
 CAMPS = ("", "quantize", "prune", "both", "none")
 DECIDED_HERE = ("name", "seed", "method", "budget")  # of a recipe's fields

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
-from pvq.empirical.comparison import Comparison
+from pvq.empirical.comparison import UNCOMPRESSED, Comparison
 from pvq.empirical.comparison_plan import Cell
 from pvq.empirical.comparison_score import Score
 from pvq.empirical.seed_statistics import holm, paired, spread
@@ -65,17 +65,20 @@ def _method_row(
 def pair_rows(comparison: Comparison, scores: Mapping[Cell, Score]) -> list[dict[str, Any]]:
     """Return a row for each stage, budget and pair of methods that share a seed, first less second.
 
+    Training without compression is a reference, not a method at a budget: it is in no pair.
+
     Fields: stage (``after`` or ``before`` fine-tuning), budget, first, second, seeds (that both have),
     difference (mean, in shares), sd, low, high (95 % interval), p_t (paired t-test), p_t_holm (corrected for
     all tests of the stage), p_flip (exact sign flips) and p_flip_least (the least it can be), constant (all
     differences are equal), certain (the interval excludes zero).
     """
     rows = []
+    labels = [contender.label for contender in comparison.methods if contender.method != UNCOMPRESSED]
     for stage in STAGES:
         found = [
             row
             for budget in comparison.budgets
-            for first, second in combinations([contender.label for contender in comparison.methods], 2)
+            for first, second in combinations(labels, 2)
             if (row := _pair_row(comparison, scores, stage, budget, (first, second))) is not None
         ]
         for row, adjusted in zip(found, holm([row["p_t"] for row in found]), strict=True):

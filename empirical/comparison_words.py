@@ -58,7 +58,8 @@ def _at(row: Row) -> str:
         return f"{where} {_lead(ahead, lead)}, alike in all {row['seeds']} seeds"
     half = (row["high"] - row["low"]) / 2
     if not row["certain"]:
-        return f"{where} no difference is shown ({ahead} +{points(lead, half)} points)"
+        leader = f"{ahead} +" if lead else ""
+        return f"{where} no difference is shown ({leader}{points(lead, half)} points)"
     return f"{where} {ahead} is ahead by {points(lead, half)} points{_doubt(row)}"
 
 
@@ -70,7 +71,7 @@ def _doubt(row: Row) -> str:
     adjusted = row["p_t_holm"]
     if adjusted is None or adjusted < LEVEL:
         return ""
-    return f" (no longer after Holm's correction, p = {adjusted:.2g})"
+    return f" (no longer after Holm's correction, p = {adjusted:.3g})"
 
 
 def _unequal_bits(rows: Sequence[Row]) -> list[str]:

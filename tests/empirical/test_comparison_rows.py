@@ -104,7 +104,8 @@ def test_a_lead_that_many_tests_may_give_by_chance_is_marked() -> None:
     table["a", 2] = [0.60, 0.62, 0.67]  # t = 6.2, p = 0.025; four times that is above 0.05
     verdict, _ = said(comparison, scores_of(table))
     assert (
-        "at 2 bits a is ahead by 13.0 ± 9.0 points (no longer after Holm's correction, p = 0.099)." in verdict
+        "at 2 bits a is ahead by 13.0 ± 9.0 points (no longer after Holm's correction, p = 0.0988)."
+        in verdict
     )
 
 
@@ -119,6 +120,20 @@ def test_one_seed_and_equal_differences_are_called_so() -> None:
         "After fine-tuning, a against b: at 4 bits a is ahead by 10.0 points, alike in all 2 seeds; "
         "at 2 bits both are equal, alike in all 2 seeds."
     )
+
+
+def test_training_without_compression_is_a_reference_and_in_no_pair() -> None:
+    settings = {"methods": ["ptq", "none", "dense"], "budgets": [4]}
+    comparison = comparison_from({"name": "c", "base": BASE, **settings})
+    scores = {Cell(contender.label, 4.0, 0): Score(0.9) for contender in comparison.methods}
+    assert [(pair["first"], pair["second"]) for pair in pair_rows(comparison, scores)] == [("ptq", "dense")]
+    assert len(method_rows(comparison, scores)) == 3
+
+
+def test_a_mean_difference_of_zero_has_no_leader() -> None:
+    comparison = of(["a", "b"], [4], 2)
+    verdict, _ = said(comparison, scores_of({("a", 4): [0.5, 0.75], ("b", 4): [0.75, 0.5]}))
+    assert verdict.startswith("After fine-tuning, a against b: at 4 bits no difference is shown (0.0 ± 317")
 
 
 def test_both_stages_and_all_pairs_get_a_sentence() -> None:
