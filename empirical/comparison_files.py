@@ -94,7 +94,7 @@ def _markdown(result: CompareResult) -> str:
     parts += [_methods_table(result.rows, comparison.before), _seeds_line(result)]
     if result.pairs:
         parts.append(_pairs_table(result.pairs))
-    parts += [f"Not run: {text}" for text in _failures(result)]
+    parts += [f"Failed: {text}" for text in _failures(result)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from pvq.empirical.comparison import UNCOMPRESSED, Comparison, Contender
 from pvq.empirical.recipe import Recipe, recipe_from
+from pvq.errors import PvqError
 
 __all__ = ["Cell", "ComparisonPlan", "plan_comparison"]
 
@@ -46,7 +47,8 @@ def plan_comparison(comparison: Comparison) -> ComparisonPlan:
 
     Raises
     ------
-    PvqError : settings of a method that make no recipe, an unknown method, architecture or data set
+    PvqError : settings of a method that make no recipe, an unknown method, architecture or data set, a method
+        that has nothing to show before fine-tuning
     """
     after, before = {}, {}
     for contender in comparison.methods:
@@ -57,8 +59,8 @@ def plan_comparison(comparison: Comparison) -> ComparisonPlan:
                 if comparison.before and after[cell].method:
                     before[cell] = _untrained(after[cell], contender, comparison)
     plan = ComparisonPlan(after, before)
-    for recipe in {(r.model, r.dataset, r.method): r for r in plan.runs()}.values():
-        _demand_known_names(recipe)
+    for recipe in {(r.model, r.dataset, r.method, r.epochs): r for r in plan.runs()}.values():
+        _demand_possible(recipe)
     return plan
 
 
@@ -79,13 +81,20 @@ def _method(spec: str, budget: float) -> dict[str, Any]:
     return {"method": "", "budget": 0.0} if spec == UNCOMPRESSED else {"method": spec, "budget": budget}
 
 
-def _demand_known_names(recipe: Recipe) -> None:
-    """Refuse a mistyped name now, not after hours of other runs."""
+def _demand_possible(recipe: Recipe) -> None:
+    """Refuse now what would otherwise fail after hours of other runs."""
     from pvq.empirical.architecture import ARCHITECTURES
     from pvq.empirical.dataset import DATASETS
-    from pvq.empirical.method import TRAINING_METHODS
+    from pvq.empirical.method import TRAINING_METHODS, Paced
 
     ARCHITECTURES.build(recipe.model)
     DATASETS.build(recipe.dataset)
-    if recipe.method:
-        TRAINING_METHODS.build(recipe.method)
+    method: object = TRAINING_METHODS.build(recipe.method) if recipe.method else None
+    if isinstance(method, Paced):
+        try:
+            method.epochs(recipe.epochs)
+        except ValueError as error:
+            hint = (
+                "" if recipe.epochs else "; give its entry a `before`, the method to judge before fine-tuning"
+            )
+            raise PvqError(f"{recipe.method}: {error}{hint}") from error

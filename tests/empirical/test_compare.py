@@ -139,7 +139,7 @@ def test_a_failing_run_is_a_row_with_its_reason_and_is_tried_again(
     assert "at 2 bits" in result.words[0]
     assert "(one seed, no interval)" in result.words[0]
     write_comparison_files(result, tmp_path)
-    assert "Not run: pruning at 2 bits, seed 1: PvqError" in (tmp_path / "comparison.md").read_text()
+    assert "Failed: pruning at 2 bits, seed 1: PvqError" in (tmp_path / "comparison.md").read_text()
     monkeypatch.undo()
     found = [row["accuracy"] for row in compare(after_alone, tmp_path).rows]
     assert found == [row["accuracy"] for row in whole[1].rows]

@@ -158,6 +158,8 @@ def test_equal_runs_are_shared() -> None:
 
 
 def test_before_fine_tuning_another_method_may_stand_in() -> None:
+    with pytest.raises(PvqError, match=r"magnitude: epochs must be at least 1 .* give its entry a `before`"):
+        plan_comparison(read(methods=["magnitude"], before=True))
     entry = {"method": "magnitude", "before": "ptq", "at": {2: {"learning_rate": 0.5}}}
     plan = plan_comparison(read(methods=[entry, "ptq"], budgets=[2], before=True))
     (before,) = {recipe.hash: recipe for recipe in plan.before.values()}.values()  # the rate plays no part
