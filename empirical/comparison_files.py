@@ -80,7 +80,8 @@ def _manifest(result: CompareResult) -> dict[str, Any]:
 
 def _csv(rows: Sequence[Row]) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, FIELDS, lineterminator="\n")
+    names: list[str] = list(FIELDS)
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()

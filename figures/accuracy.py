@@ -174,11 +174,11 @@ def _keys(data: Data) -> list[Any]:
         Line2D([], [], color=colour, marker=marker, markersize=4, label=method)
         for method, (colour, marker) in _looks(data).items()
     ]
-    grey, stages = COLOURS["grey"], set(data.tables["means"]["stage"].tolist())
+    black, stages = COLOURS["limit"], set(data.tables["means"]["stage"].tolist())
     if "before" in stages:
-        keys.append(Line2D([], [], color=grey, marker="o", markersize=4, label="after fine-tuning"))
+        keys.append(Line2D([], [], color=black, marker="o", markersize=4, label="after fine-tuning"))
         keys.append(
-            Line2D([], [], color=grey, linestyle="--", marker="o", markersize=4, markerfacecolor="white",
+            Line2D([], [], color=black, linestyle="--", marker="o", markersize=4, markerfacecolor="white",
                    label="before")
         )  # fmt: skip
     if data.facts["uncompressed"] is not None:
