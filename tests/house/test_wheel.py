@@ -20,6 +20,7 @@ NEEDED = [
     "pvq/empirical/bundled/resnet20_cifar10.safetensors",
     "pvq/empirical/bundled/calibration_cifar10.npz",
     "pvq/empirical/recipes/resnet20-cifar10.yaml",
+    "pvq/empirical/comparisons/resnet20-cifar10.yaml",
     "pvq/figures/paper.mplstyle",
     "pvq/figures/data/zoo_published.csv.gz",
 ]
