@@ -29,6 +29,14 @@ EVALUATED = 250  # images at a time
 class Streaming(Protocol):
     """A data set too large for memory, whose photographs are cut at random for training."""
 
+    def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
+        """Return the class numbers, without reading an image."""
+        ...
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[tuple[U8, I64]]:
+        """Yield what `random_parts` does, cut from the centre."""
+        ...
+
     def random_parts(self, split: str, places: I64, size: int, seed: int) -> Iterator[tuple[U8, I64]]:
         """Yield the images at `places`, in that order, at most `size` at a time, and their classes."""
         ...
@@ -89,8 +97,12 @@ class Streamed:
             yield torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
 
 
-def image_source(dataset: Dataset, places: I64, device: str) -> InMemory | Streamed:
-    """Return what gives the training images at `places`: streamed where the data set can, else from memory.
+def image_source(
+    dataset: Dataset, places: I64, held_out: I64, device: str
+) -> tuple[InMemory | Streamed, tuple[U8, I64]]:
+    """Return what gives the training images at `places`, and the images and labels that are held out.
+
+    Images are streamed where the data set can, else they lie on the device; held-out ones lie in memory.
 
     Raises
     ------
@@ -99,14 +111,17 @@ def image_source(dataset: Dataset, places: I64, device: str) -> InMemory | Strea
     labels = dataset.labels("train")
     chosen = torch.from_numpy(labels[places]).to(device)
     if isinstance(dataset, Streaming):
-        return Streamed(dataset, places, chosen)
+        parts = [np.asarray(part, np.uint8) for part, _ in dataset.parts("train", held_out, EVALUATED)]
+        kept = np.concatenate(parts) if parts else np.zeros((0, 1, 1, 3), np.uint8)
+        return Streamed(dataset, places, chosen), (kept, labels[held_out])
     images = dataset.images("train")
-    if images.dtype != np.uint8 or len(images) != len(labels):
-        raise PvqError(
-            "training needs uint8 images with one label each, "
-            f"got {len(images)} of {images.dtype} and {len(labels)} labels"
-        )
-    return InMemory(torch.from_numpy(images[places]).to(device), chosen)
+    if images.dtype != np.uint8:
+        raise PvqError(f"training needs uint8 images, got {images.dtype}")
+    if len(images) != len(labels):
+        raise PvqError(f"there must be one label per image, got {len(images)} and {len(labels)}")
+    whole = images.astype(np.uint8, copy=False)
+    source = InMemory(torch.from_numpy(whole[places]).to(device), chosen)
+    return source, (whole[held_out], labels[held_out])
 
 
 def ahead(parts: Iterator[T]) -> Iterator[T]:

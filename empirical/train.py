@@ -153,16 +153,16 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
     """Train for one epoch. All chance in it comes from the seed and the epoch's number."""
     recipe, epoch, begun = run.recipe, len(run.epochs) + 1, time.perf_counter()
     mixed = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(mixed >> np.uint64(1)))
-    order = torch.randperm(len(run.images), generator=generator).to(run.images.device)
+    seed = int(mixed >> np.uint64(1))
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(run.source.labels), generator=generator)[: run.steps * recipe.batch_size]
     epochs = run.wanted_epochs
     run.model.train()
     total, right, rate = 0.0, 0, 0.0
-    for step in range(run.steps):
+    for step, (pixels, labels) in enumerate(run.source.batches(order, recipe.batch_size, seed)):
         rate = _set_rate(run, epoch, step)
-        batch = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        images = augment(run.images[batch], recipe.crop, recipe.flip, generator)
-        loss, logits = _loss(run, normalise(images, recipe.mean, recipe.std), run.labels[batch])
+        images = augment(pixels, recipe.crop, recipe.flip, generator)
+        loss, logits = _loss(run, normalise(images, recipe.mean, recipe.std), labels)
         for optimizer in run.optimizers:
             optimizer.zero_grad()
         torch.autograd.backward(loss)
@@ -174,7 +174,7 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
         if not np.isfinite(value):
             raise PvqError(f"the loss is {value} in epoch {epoch}; try a smaller learning_rate than {rate:g}")
         total += value
-        right += int((logits.argmax(dim=1) == run.labels[batch]).sum())
+        right += int((logits.argmax(dim=1) == labels).sum())
         if progress is not None:
             progress(Moment(epoch, epochs, step + 1, run.steps, value))
     seen = run.steps * recipe.batch_size

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pvq.empirical.atomic import write_bytes
 from pvq.empirical.evaluate import accuracy
+from pvq.empirical.image_source import Streaming, stream_accuracy
 from pvq.empirical.model import file_sha256
 from pvq.empirical.record import RunRecord, write_record
 from pvq.empirical.sites import sites
@@ -85,13 +86,17 @@ def _store(run: TrainingState) -> Spent | None:
 def _judge(run: TrainingState) -> dict[str, float | None]:
     """Return the accuracy of the network at its start, prepared and at its end, on the same images."""
     recipe = run.recipe
-    images, labels = run.held_out
-    if "test" in run.dataset.splits:
-        images, labels = run.dataset.images("test").astype(np.uint8), run.dataset.labels("test")
+    (images, labels), dataset = run.held_out, run.dataset
+    streamed = "test" in dataset.splits and isinstance(dataset, Streaming)
+    if "test" in dataset.splits and not streamed:
+        images, labels = dataset.images("test").astype(np.uint8), dataset.labels("test")
 
     def judge(model: nn.Module | None) -> float | None:
-        if model is None or not len(images):
+        if model is None or not (streamed or len(images)):
             return None
+        if isinstance(dataset, Streaming) and streamed:
+            places = np.arange(len(dataset.labels("test")))
+            return stream_accuracy(model, dataset.parts("test", places, 250), recipe.mean, recipe.std)
         return accuracy(model, images, labels, recipe.mean, recipe.std)
 
     return {"start": judge(run.started), "prepared": judge(run.prepared), "final": judge(run.model)}

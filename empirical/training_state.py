@@ -16,6 +16,7 @@ from pvq.arrays import I64
 from pvq.empirical.architecture import ARCHITECTURES
 from pvq.empirical.dataset import DATASETS, Dataset
 from pvq.empirical.evaluate import normalise
+from pvq.empirical.image_source import ImageSource, image_source
 from pvq.empirical.method import TRAINING_METHODS, Calibrated, Method, OwnOptimizer, Paced, Settling
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import EpochMetrics
@@ -35,8 +36,7 @@ class TrainingState:
     ----------
     recipe, dataset : the settings, and the data set that they name
     model, optimizer : on the recipe's device
-    images : uint8 (N, H, W, 3), those that are trained on
-    labels : int64 (N,)
+    source : the images that are trained on
     held_out : images and labels that are not
     classes : outputs of the network
     made : provenance at the start, when the code is what runs
@@ -52,8 +52,7 @@ class TrainingState:
     dataset: Dataset
     model: nn.Module
     optimizer: torch.optim.SGD
-    images: Tensor
-    labels: Tensor
+    source: ImageSource
     held_out: tuple[NDArray[np.uint8], I64]
     classes: int
     made: dict[str, Any]
@@ -67,7 +66,7 @@ class TrainingState:
     @property
     def steps(self) -> int:
         """Batches in an epoch; images that fill none are left out."""
-        return len(self.images) // self.recipe.batch_size
+        return len(self.source.labels) // self.recipe.batch_size
 
     @property
     def optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
@@ -86,12 +85,12 @@ class TrainingState:
         return self.method.epochs(asked) if isinstance(self.method, Paced) else asked
 
     def batches(self, n: int) -> Iterator[Tensor]:
-        """Yield at most n batches of training images without augmentation, drawn under the seed."""
-        recipe = self.recipe
-        order = np.random.default_rng([recipe.seed, 1]).permutation(len(self.images))
-        drawn = torch.from_numpy(order[: self.steps * recipe.batch_size]).to(self.images.device)
-        for batch in torch.split(drawn, recipe.batch_size)[:n]:
-            yield normalise(self.images[batch], recipe.mean, recipe.std)
+        """Yield at most n batches of training images without shift or mirror, drawn under the seed."""
+        recipe, count = self.recipe, min(n, self.steps)
+        order = np.random.default_rng([recipe.seed, 1]).permutation(len(self.source.labels))
+        drawn = torch.from_numpy(order[: count * recipe.batch_size])
+        for images, _ in self.source.batches(drawn, recipe.batch_size, recipe.seed):
+            yield normalise(images, recipe.mean, recipe.std)
 
     def settle(self, model: nn.Module) -> None:
         """Let the method correct a network before it is evaluated."""
@@ -113,24 +112,25 @@ def fresh_state(recipe: Recipe) -> TrainingState:
     method = TRAINING_METHODS.build(recipe.method) if recipe.method else None
     dataset = DATASETS.build(recipe.dataset)
     architecture = ARCHITECTURES.build(recipe.model)
-    images, labels = _training_data(recipe, dataset)
+    labels = dataset.labels("train")
+    order = np.random.default_rng(recipe.seed).permutation(len(labels))
+    kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
+    source, held_out = image_source(dataset, kept, out, recipe.device)
+    _check_count(recipe, len(labels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = architecture.build()
     sha256 = load_start(model, recipe.start) if recipe.start else ""
-    classes = _check_fit(model, images, labels, recipe)
+    classes = _check_fit(model, source, labels, recipe)
     model = model.to(recipe.device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's types
-    order = np.random.default_rng(recipe.seed).permutation(len(images))
-    kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
     run = TrainingState(
         recipe=recipe,
         dataset=dataset,
         model=model,
         optimizer=_optimizer(model, recipe),
-        images=torch.from_numpy(images[kept]).to(recipe.device),
-        labels=torch.from_numpy(labels[kept]).to(recipe.device),
-        held_out=(images[out], labels[out]),
+        source=source,
+        held_out=held_out,
         classes=classes,
         made=provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device),
         method=method,
@@ -162,25 +162,19 @@ def _prepare(run: TrainingState, method: Method) -> None:
     run.optimizer = _optimizer(run.model, recipe, run.own)
 
 
-def _training_data(recipe: Recipe, dataset: Dataset) -> tuple[NDArray[np.uint8], I64]:
-    images, labels = dataset.images("train"), dataset.labels("train")
-    if images.dtype != np.uint8:
-        raise PvqError(f"training needs uint8 images, got {images.dtype} from {recipe.dataset}")
-    if len(images) != len(labels):
-        raise PvqError(f"there must be one label per image, got {len(images)} and {len(labels)}")
-    if len(images) - recipe.validation < recipe.batch_size:
+def _check_count(recipe: Recipe, images: int) -> None:
+    if images - recipe.validation < recipe.batch_size:
         raise PvqError(
             f"batch_size must be at most the number of training images, "
-            f"got {recipe.batch_size} and {len(images)} - {recipe.validation}"
+            f"got {recipe.batch_size} and {images} - {recipe.validation}"
         )
-    return images.astype(np.uint8, copy=False), labels
 
 
-def _check_fit(model: nn.Module, images: NDArray[np.uint8], labels: I64, recipe: Recipe) -> int:
+def _check_fit(model: nn.Module, source: ImageSource, labels: I64, recipe: Recipe) -> int:
     """Return the number of outputs; refuse labels that the network has none for."""
+    ((one, _),) = source.batches(torch.zeros(1, dtype=torch.int64), 1, recipe.seed)
     with torch.no_grad():
-        one = normalise(torch.from_numpy(images[:1]), recipe.mean, recipe.std)
-        classes = model.eval()(one).shape[1]
+        classes = model.eval()(normalise(one.cpu(), recipe.mean, recipe.std)).shape[1]
     if labels.min() < 0 or labels.max() >= classes:
         raise PvqError(
             f"labels must lie in [0, {classes}) for {recipe.model}, got {labels.min()} to {labels.max()}"

@@ -21,6 +21,7 @@ from pvq.empirical.evaluate import accuracy
 from pvq.empirical.image_source import InMemory, Streamed, Streaming, ahead, image_source, stream_accuracy
 from pvq.errors import PvqError
 
+NONE = np.arange(0)
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
@@ -38,12 +39,16 @@ def root(tmp_path: Path) -> Path:
 def test_a_large_data_set_streams_and_a_small_one_does_not(root: Path) -> None:
     photographs = ImageNet(str(root), size=8)
     assert isinstance(photographs, Streaming)
-    assert isinstance(image_source(photographs, np.arange(6), "cpu"), Streamed)
-    assert isinstance(image_source(Bundled(), np.arange(6), "cpu"), InMemory)
+    assert isinstance(image_source(photographs, np.arange(6), NONE, "cpu")[0], Streamed)
+    assert isinstance(image_source(Bundled(), np.arange(6), NONE, "cpu")[0], InMemory)
 
 
 def test_batches_are_the_images_at_their_places(root: Path) -> None:
-    source = image_source(ImageNet(str(root), size=8, resize=10), np.array([5, 4, 0, 1]), "cpu")
+    data = ImageNet(str(root), size=8, resize=10)
+    source, (images, labels) = image_source(data, np.array([5, 4, 0, 1]), np.array([2, 3]), "cpu")
+    assert [int(image.mean()) for image in images] == [20, 30]
+    assert labels.tolist() == [0, 1]
+    assert len(image_source(data, np.arange(6), NONE, "cpu")[1][0]) == 0
     assert source.labels.tolist() == [1, 1, 0, 0]
     batches = list(source.batches(torch.tensor([3, 0, 2]), 2, seed=1))
     assert [images.shape for images, _ in batches] == [(2, 8, 8, 3), (1, 8, 8, 3)]
@@ -52,13 +57,14 @@ def test_batches_are_the_images_at_their_places(root: Path) -> None:
 
 
 def test_batches_from_memory(tmp_path: Path) -> None:
-    source = image_source(Bundled(), np.arange(10, 20), "cpu")
+    source, (images, _) = image_source(Bundled(), np.arange(10, 20), np.arange(3), "cpu")
+    np.testing.assert_array_equal(images, Bundled().images("train", 3))
     (first, labels), (second, _) = source.batches(torch.tensor([2, 1, 0]), 2, seed=1)
     np.testing.assert_array_equal(torch.cat([first, second]), Bundled().images()[[12, 11, 10]])
     assert labels.tolist() == Bundled().labels()[[12, 11]].tolist()
     np.savez(tmp_path / "a.npz", images=np.zeros((4, 3, 8, 8), np.float32), labels=np.arange(4))
-    with pytest.raises(PvqError, match="uint8 images with one label each, got 4 of float32 and 4 labels"):
-        image_source(Npz(str(tmp_path / "a.npz")), np.arange(4), "cpu")
+    with pytest.raises(PvqError, match="training needs uint8 images, got float32"):
+        image_source(Npz(str(tmp_path / "a.npz")), np.arange(4), NONE, "cpu")
 
 
 @dataclass
