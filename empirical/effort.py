@@ -67,8 +67,8 @@ LADDER = (
     Rung("behind", "quantize", Methods("exact[nodes=200000000]"), 64, 1.0),
     Rung("ahead", "quantize", Methods("exact[nodes=200000000]"), 64, 1.0),
     Rung("behind", "prune", Methods("block-perspective[size=6]"), 600, 0.8),
-    Rung("behind", "prune", Methods("exact[nodes=3000]"), 160, 1.0),
-    Rung("ahead", "prune", Methods("exact[nodes=3000]"), 160, 1.0),
+    Rung("behind", "prune", Methods("exact[nodes=3000]"), 64, 1.0),
+    Rung("ahead", "prune", Methods("exact[nodes=3000]"), 64, 1.0),
 )
 # By what a row of 576 inputs takes: seconds; a minute; seconds where the verdict is clear, else minutes.
 EFFORTS: Mapping[str, Effort] = {

@@ -35,12 +35,14 @@ def count(value: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share of one in percent, rounded down, so that 100 % means all.
+    """Return a share of one in percent, rounded down, so that 100 % means all; what is not nothing is not 0.
 
-    >>> percent(0.9999), percent(1.0)
-    ('99 %', '100 %')
+    >>> percent(0.9999), percent(1.0), percent(0.002), percent(0.0)
+    ('99 %', '100 %', 'less than 1 %', '0 %')
     """
-    return UNKNOWN if share is None else f"{math.floor(100 * share + 1e-9)} %"
+    if share is None:
+        return UNKNOWN
+    return "less than 1 %" if 0 < share < 0.01 else f"{math.floor(100 * share + 1e-9)} %"
 
 
 def width(bits: float) -> str:
