@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,15 @@ def load_points(path: Path) -> Iterator[Point]:
 
 
 def _read_gram(path: Path, digest: str) -> Gram:
-    gram = Gram(read_npz(path.with_name(gram_file(Path(digest).name)))["H"])
+    stored = path.with_name(gram_file(Path(digest).name))
+    modified = stored.stat().st_mtime_ns if stored.is_file() else 0
+    gram = _gram_at(stored, modified)
     if gram.digest != digest:
-        raise ValueError(f"{gram_file(digest)} does not hold the H that its name says")
+        raise ValueError(f"{stored.name} does not hold the H that its name says")
     return gram
+
+
+@lru_cache(maxsize=4)
+def _gram_at(path: Path, modified: int) -> Gram:
+    """Return the H in a file, which the files of a layer share; `modified` makes a new answer due."""
+    return Gram(read_npz(path)["H"])
