@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
@@ -195,7 +195,11 @@ def _loss(run: TrainingState, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     if smoothing:
         y = F.one_hot(y, run.classes) * (1 - smoothing) + smoothing / run.classes
     seen: list[Tensor] = []
-    handle = run.model.register_forward_hook(lambda module, inputs, output: seen.append(output))
+
+    def see(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        seen.append(output)
+
+    handle = run.model.register_forward_hook(see)
     try:
         loss = run.method.loss(run.model, x, y)
     finally:

@@ -11,8 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from pvq.empirical.atomic import write_bytes
+from pvq.empirical.dataset import Dataset
 from pvq.empirical.evaluate import accuracy
-from pvq.empirical.image_source import Streaming, stream_accuracy
+from pvq.empirical.image_source import EVALUATED, Streaming, stream_accuracy
 from pvq.empirical.model import file_sha256
 from pvq.empirical.record import RunRecord, write_record
 from pvq.empirical.sites import sites
@@ -87,19 +88,24 @@ def _judge(run: TrainingState) -> dict[str, float | None]:
     """Return the accuracy of the network at its start, prepared and at its end, on the same images."""
     recipe = run.recipe
     (images, labels), dataset = run.held_out, run.dataset
-    streamed = "test" in dataset.splits and isinstance(dataset, Streaming)
-    if "test" in dataset.splits and not streamed:
+    streamed = _streamed_test(dataset)
+    if "test" in dataset.splits and streamed is None:
         images, labels = dataset.images("test").astype(np.uint8), dataset.labels("test")
 
     def judge(model: nn.Module | None) -> float | None:
-        if model is None or not (streamed or len(images)):
+        if model is None or (streamed is None and not len(images)):
             return None
-        if isinstance(dataset, Streaming) and streamed:
-            places = np.arange(len(dataset.labels("test")))
-            return stream_accuracy(model, dataset.parts("test", places, 250), recipe.mean, recipe.std)
+        if streamed is not None:
+            places = np.arange(len(streamed.labels("test")))
+            return stream_accuracy(model, streamed.parts("test", places, EVALUATED), recipe.mean, recipe.std)
         return accuracy(model, images, labels, recipe.mean, recipe.std)
 
     return {"start": judge(run.started), "prepared": judge(run.prepared), "final": judge(run.model)}
+
+
+def _streamed_test(dataset: Dataset) -> Streaming | None:
+    """Return the data set if it has a test split that is read in parts, else None."""
+    return dataset if "test" in dataset.splits and isinstance(dataset, Streaming) else None
 
 
 def _write_weights(run: TrainingState, folder: Path, tested: float | None) -> None:
