@@ -20,6 +20,7 @@ __all__ = [
     "DATASETS",
     "Dataset",
     "Images",
+    "Loaded",
     "Part",
     "Sequential",
     "check_split",
@@ -100,6 +101,37 @@ def slices(images: Images, labels: I64 | None, size: int) -> Iterator[Part]:
     for start in range(0, len(images), size):
         part = slice(start, start + size)
         yield images[part], None if labels is None else labels[part]
+
+
+class Loaded:
+    """The part of a data set that holds uint8 images with a label each, whole splits at a time.
+
+    A data set of this kind brings `splits` and `_load`, which checks the split.
+    """
+
+    def _load(self, split: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return the images (N, H, W, 3) and class numbers (N,) of a split."""
+        raise NotImplementedError
+
+    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
+        """Yield uint8 images and class numbers, `size` at a time."""
+        images, labels = self._load(split)
+        return slices(images[places], labels[places].astype(np.int64), size)
+
+    def images(self, split: str, n: int | None = None, seed: int | None = None) -> NDArray[np.uint8]:
+        """Return uint8 images of shape (n, H, W, 3).
+
+        Raises
+        ------
+        PvqError : data absent or damaged, unknown split, n out of range
+        """
+        images, _ = self._load(split)
+        return images if n is None and seed is None else images[pick(len(images), n, seed)]
+
+    def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
+        """Return class numbers of shape (n,), in the order of `images`."""
+        _, labels = self._load(split)
+        return labels[pick(len(labels), n, seed)].astype(np.int64)
 
 
 def check_split(split: str, splits: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import json
 import os
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -17,9 +17,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pvq.arrays import I64
 from pvq.empirical.atomic import write_bytes
-from pvq.empirical.dataset import DATASETS, Part, check_split, pick, slices
+from pvq.empirical.dataset import DATASETS, Loaded, check_split
 from pvq.errors import PvqError
 
 __all__ = ["CIFAR10_CLASSES", "MD5", "Cifar10", "cache_folder", "decode_batch", "encode_batch"]
@@ -46,7 +45,7 @@ Batch: TypeAlias = tuple[U8, U8]  # images (10000, 32, 32, 3), labels (10000,)
 
 @DATASETS.register("cifar10")
 @dataclass(frozen=True)
-class Cifar10:
+class Cifar10(Loaded):
     """CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels, ten classes.
 
     Parameters
@@ -70,26 +69,6 @@ class Cifar10:
         """Return 50,000 or 10,000."""
         check_split(split, self.splits)
         return BATCH * len(SPLITS[split])
-
-    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
-        """Yield uint8 images and class numbers, `size` at a time."""
-        images, labels = self._load(split)
-        return slices(images[places], labels[places].astype(np.int64), size)
-
-    def images(self, split: str, n: int | None = None, seed: int | None = None) -> U8:
-        """Return uint8 images of shape (n, 32, 32, 3).
-
-        Raises
-        ------
-        PvqError : data absent or damaged, unknown split, n out of range
-        """
-        images, _ = self._load(split)
-        return images if n is None and seed is None else images[pick(len(images), n, seed)]
-
-    def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
-        """Return class numbers 0..9 of shape (n,), in the order of `images`."""
-        _, labels = self._load(split)
-        return labels[pick(len(labels), n, seed)].astype(np.int64)
 
     def _load(self, split: str) -> Batch:
         check_split(split, self.splits)

@@ -7,7 +7,6 @@ import hashlib
 import os
 import tarfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -15,10 +14,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pvq.arrays import I64
 from pvq.empirical.atomic import write_bytes
 from pvq.empirical.data.cifar10 import cache_folder
-from pvq.empirical.dataset import DATASETS, Part, check_split, pick, slices
+from pvq.empirical.dataset import DATASETS, Loaded, check_split
 from pvq.errors import PvqError
 
 __all__ = ["CONTENT", "Cifar100", "content_of", "decode_records", "encode_records"]
@@ -40,7 +38,7 @@ U8: TypeAlias = NDArray[np.uint8]
 
 @DATASETS.register("cifar100")
 @dataclass(frozen=True)
-class Cifar100:
+class Cifar100(Loaded):
     """CIFAR-100: 50,000 training and 10,000 test images of 32 x 32 pixels, a hundred classes.
 
     Parameters
@@ -64,26 +62,6 @@ class Cifar100:
         """Return 50,000 or 10,000."""
         check_split(split, self.splits)
         return COUNT[split]
-
-    def parts(self, split: str, places: I64, size: int) -> Iterator[Part]:
-        """Yield uint8 images and class numbers, `size` at a time."""
-        images, labels = self._load(split)
-        return slices(images[places], labels[places].astype(np.int64), size)
-
-    def images(self, split: str, n: int | None = None, seed: int | None = None) -> U8:
-        """Return uint8 images of shape (n, 32, 32, 3).
-
-        Raises
-        ------
-        PvqError : data absent or damaged, unknown split, n out of range
-        """
-        images, _ = self._load(split)
-        return images[pick(len(images), n, seed)]
-
-    def labels(self, split: str, n: int | None = None, seed: int | None = None) -> I64:
-        """Return fine class numbers 0..99 of shape (n,), in the order of `images`."""
-        _, labels = self._load(split)
-        return labels[pick(len(labels), n, seed)].astype(np.int64)
 
     def _load(self, split: str) -> tuple[U8, U8]:
         check_split(split, self.splits)
