@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pvq.empirical.batch_norm import reestimate
-from pvq.empirical.method import Batches, task_loss
+from pvq.empirical.method_base import Renormalised
 from pvq.empirical.pruning import cubic_sparsity, kept_of, mask_largest
 from pvq.empirical.scales import best_scales
 from pvq.empirical.sites import Site, fresh_sites, sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import SMALLEST_SCALE, IntegerGrid, Mask
 from pvq.errors import PvqError
 from pvq.theory.budget import Budget, density_at
@@ -27,7 +25,7 @@ WIDTHS = (2, 3, 4, 5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
-class PruneAndQuantize:
+class PruneAndQuantize(Renormalised):
     """What both orders share; `prune_first` says which comes first.
 
     Parameters
@@ -82,22 +80,9 @@ class PruneAndQuantize:
         self._advance(model, 0.0, start=True)
         return model
 
-    def calibrate(self, model: nn.Module, budget: Budget, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        self.settle(model, batches)
-
-    def settle(self, model: nn.Module, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        if self.norms:
-            reestimate(model, batches(self.norms))
-
     def optimizer(self, model: nn.Module) -> torch.optim.Adam:
         """Return an Adam for the scales, without weight decay."""
         return torch.optim.Adam([grid.scale for _, _, grid in _parts(model)], lr=self.rate)
-
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
 
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Prune further, or begin to quantize, where it is time."""
@@ -108,10 +93,6 @@ class PruneAndQuantize:
                 elif isinstance(part, IntegerGrid):
                     part.scale.clamp_(min=SMALLEST_SCALE)
         self._advance(model, progress)
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of integers, scales and masks."""
-        return measure_spent(model)
 
     @property
     def _begin(self) -> float:

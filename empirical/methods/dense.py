@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor, nn
+from torch import nn
 
-from pvq.empirical.method import TRAINING_METHODS, task_loss
+from pvq.empirical.method import TRAINING_METHODS
+from pvq.empirical.method_base import TaskTrained
 from pvq.empirical.sites import fresh_sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.errors import PvqError
 from pvq.theory.budget import DENSE_BITS, Budget
 
@@ -17,7 +17,7 @@ __all__ = ["Dense"]
 
 @TRAINING_METHODS.register("dense")
 @dataclass(frozen=True)
-class Dense:
+class Dense(TaskTrained):
     """No compression, at 16 bits a weight: the baseline that the other methods are compared with."""
 
     def prepare(self, model: nn.Module, budget: Budget) -> nn.Module:
@@ -29,13 +29,5 @@ class Dense:
         fresh_sites(model)
         return model
 
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
-
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Do nothing."""
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of FP16."""
-        return measure_spent(model)

@@ -7,15 +7,14 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pvq.arrays import F64
 from pvq.empirical.activations import LayerGram, gram_matrices
-from pvq.empirical.batch_norm import reestimate
-from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
+from pvq.empirical.method import TRAINING_METHODS, Batches
+from pvq.empirical.method_base import Renormalised
 from pvq.empirical.scales import ScalePer, best_scales, whole_bits
 from pvq.empirical.sites import Site, ends_of, fresh_sites, sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import IntegerGrid, Mask
 from pvq.errors import PvqError
 from pvq.solvers.feasible import FeasibleSet, fit_rows
@@ -27,7 +26,7 @@ __all__ = ["Layerwise"]
 
 @TRAINING_METHODS.register("layerwise")
 @dataclass(frozen=True)
-class Layerwise:
+class Layerwise(Renormalised):
     """GPTQ, OBQ, OBS, SparseGPT or any other method of the solvers on each layer in turn.
 
     Each layer's Gram matrix comes from the inputs that it gets in the network whose earlier layers are
@@ -100,21 +99,8 @@ class Layerwise:
             self._compress(site, part, found[site.name], budget)
         self.settle(model, batches)
 
-    def settle(self, model: nn.Module, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        if self.norms:
-            reestimate(model, batches(self.norms))
-
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
-
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Do nothing: grids and masks are fixed."""
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of what was found."""
-        return measure_spent(model)
 
     def _spec(self, budget: Budget) -> str:
         """Return the set that rows must lie in.

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from pvq.empirical.batch_norm import reestimate
-from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
+from pvq.empirical.method import TRAINING_METHODS
+from pvq.empirical.method_base import Renormalised
 from pvq.empirical.planned_sparsity import planned_sparsity
 from pvq.empirical.pruning import cubic_sparsity, kept_of, mask_largest
 from pvq.empirical.sites import Site, ends_of, fresh_sites, sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import Mask
 from pvq.errors import PvqError
 from pvq.theory.budget import DENSE_BITS, Budget
@@ -23,7 +22,7 @@ __all__ = ["Magnitude", "check_pruning_budget"]
 
 @TRAINING_METHODS.register("magnitude")
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Renormalised):
     """Magnitude pruning to the density bits / 16, gradual or in one shot, with fine-tuning.
 
     The defaults are those of A. Kuzmin et al., Pruning vs Quantization, NeurIPS 2023 (arXiv 2307.02973): the
@@ -89,19 +88,6 @@ class Magnitude:
             self._prune(_masked(model), progress=1.0)
         return model
 
-    def calibrate(self, model: nn.Module, budget: Budget, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        self.settle(model, batches)
-
-    def settle(self, model: nn.Module, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        if self.norms:
-            reestimate(model, batches(self.norms))
-
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
-
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Count the step, and prune further where the schedule says so."""
         masks = [part for part in model.modules() if isinstance(part, Mask)]
@@ -111,10 +97,6 @@ class Magnitude:
         due = masks[0].steps % self.period == 0 and self.begin <= progress < self.end
         if self.schedule == "cubic" and (due or (progress >= self.end and not ended)):
             self._prune(_masked(model), progress)
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of kept weights and of their places."""
-        return measure_spent(model)
 
     def _prune(self, found: list[tuple[Site, Mask]], progress: float) -> None:
         """Bring the masks to the sparsity of this moment."""

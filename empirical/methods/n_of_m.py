@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from pvq.empirical.batch_norm import reestimate
-from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
+from pvq.empirical.method import TRAINING_METHODS
+from pvq.empirical.method_base import Renormalised
 from pvq.empirical.pruning import keep_in_groups
 from pvq.empirical.sites import ends_of, fresh_sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import Mask
 from pvq.errors import PvqError
 from pvq.theory.budget import DENSE_BITS, Budget
@@ -21,7 +20,7 @@ __all__ = ["GroupSparsity"]
 
 @TRAINING_METHODS.register("n-of-m")
 @dataclass(frozen=True)
-class GroupSparsity:
+class GroupSparsity(Renormalised):
     """The n largest of every m consecutive weights of a row, in one shot, then fine-tuning under fixed masks.
 
     A. Mishra et al., Accelerating Sparse Deep Neural Networks (arXiv 2104.08378), with n = 2, m = 4. The
@@ -62,22 +61,5 @@ class GroupSparsity:
             site.add(Mask(site.restore(kept), group=(self.n, self.m)))
         return model
 
-    def calibrate(self, model: nn.Module, budget: Budget, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        self.settle(model, batches)
-
-    def settle(self, model: nn.Module, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        if self.norms:
-            reestimate(model, batches(self.norms))
-
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
-
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Do nothing: the masks are fixed."""
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of kept weights and of their places."""
-        return measure_spent(model)

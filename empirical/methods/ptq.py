@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from pvq.empirical.batch_norm import reestimate
 from pvq.empirical.bias_correction import correct_biases
-from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
+from pvq.empirical.method import TRAINING_METHODS, Batches
+from pvq.empirical.method_base import TaskTrained
 from pvq.empirical.scales import best_scales, layer_bits
 from pvq.empirical.sites import Ends, fresh_sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import IntegerGrid
 from pvq.theory.budget import Budget
 
@@ -21,7 +21,7 @@ __all__ = ["PostTraining"]
 
 @TRAINING_METHODS.register("ptq")
 @dataclass(frozen=True)
-class PostTraining:
+class PostTraining(TaskTrained):
     """Post-training quantization with scales of least squared error, without training.
 
     Parameters
@@ -61,13 +61,5 @@ class PostTraining:
         """Return 0: nothing is trained."""
         return 0
 
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
-
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Do nothing."""
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of integers and scales."""
-        return measure_spent(model)

@@ -9,12 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from pvq.empirical.batch_norm import reestimate
 from pvq.empirical.input_grid import InputGrid, add_input_grid, calibrate_inputs, input_grids
-from pvq.empirical.method import TRAINING_METHODS, Batches, task_loss
+from pvq.empirical.method import TRAINING_METHODS, Batches
+from pvq.empirical.method_base import Renormalised
 from pvq.empirical.scales import END_BITS, ScalePer, best_scales, layer_bits
 from pvq.empirical.sites import Ends, Site, ends_of, fresh_sites
-from pvq.empirical.spent import Spent, measure_spent
 from pvq.empirical.weight_parts import SMALLEST_SCALE, IntegerGrid, integer_range
 from pvq.theory.budget import Budget
 
@@ -23,7 +22,7 @@ __all__ = ["LearnedSteps"]
 
 @TRAINING_METHODS.register("qat-lsq")
 @dataclass(frozen=True)
-class LearnedSteps:
+class LearnedSteps(Renormalised):
     """Quantization-aware training with learned scales (LSQ), weights only unless activations are given.
 
     S. K. Esser et al., Learned Step Size Quantization, ICLR 2020 (arXiv 1902.08153). Defaults are those of
@@ -74,28 +73,15 @@ class LearnedSteps:
             calibrate_inputs(model, batches(1))
         self.settle(model, batches)
 
-    def settle(self, model: nn.Module, batches: Batches) -> None:
-        """Take the averages of batch norms anew."""
-        if self.norms:
-            reestimate(model, batches(self.norms))
-
     def optimizer(self, model: nn.Module) -> torch.optim.Adam:
         """Return an Adam for the scales, without weight decay."""
         return torch.optim.Adam([grid.scale for grid in _grids(model)], lr=self.rate)
-
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy."""
-        return task_loss(model, x, y)
 
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Keep scales positive."""
         with torch.no_grad():
             for grid in _grids(model):
                 grid.scale.clamp_(min=SMALLEST_SCALE)
-
-    def spent(self, model: nn.Module) -> Spent:
-        """Return the bits of integers and scales."""
-        return measure_spent(model)
 
     def _scale(self, site: Site, bits: int) -> Tensor:
         if self.init == "mse":
