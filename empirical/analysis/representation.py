@@ -16,8 +16,9 @@ from pvq.errors import PvqError
 
 __all__ = ["FIELDS", "MEMORY_BYTES", "representation_rows"]
 
-FIELDS = ("layer", "network", "examples", "features", "snr_db", "cka", "note")
+FIELDS = ("layer", "network", "examples", "features", "snr_db", "cka", "cka_debiased", "note")
 MEMORY_BYTES = 2**30
+LEAST = 4  # examples for an unbiased estimate
 BLOCK = 4096  # features at a time, so that their float64 copies stay small
 Outputs = dict[str, Tensor]
 
@@ -30,10 +31,12 @@ def representation_rows(
 ) -> list[dict[str, Any]]:
     """Return how the outputs of each layer differ between the first network and each of the others.
 
-    One row a layer and network, in this order: ``layer, network, examples, features, snr_db, cka, note``.
-    ``snr_db`` is 10 log10(sum x^2 / sum (x - y)^2) over all outputs x of the first network, y of the other;
-    it is infinite where they agree. ``cka`` is the linear CKA with all outputs of an example as its features.
-    Where an output is the same for all examples, or not finite, the value is NaN and ``note`` says why.
+    One row a layer and network, in this order: ``layer, network, examples, features, snr_db, cka,
+    cka_debiased, note``. ``snr_db`` is 10 log10(sum x^2 / sum (x - y)^2) over all outputs x of the first
+    network, y of the other; it is infinite where they agree. ``cka`` is the linear CKA with all outputs of an
+    example as its features, ``cka_debiased`` the same from unbiased estimates, NaN for fewer than four
+    examples. Where an output is the same for all examples, or not finite, the value is NaN and ``note`` says
+    why.
 
     Parameters
     ----------
@@ -111,24 +114,28 @@ class _Comparison:
             self.sums.update(x.numpy(), y.numpy())
 
     def row(self, network: str) -> dict[str, Any]:
-        snr, cka = math.nan, math.nan
+        snr, cka, debiased = math.nan, math.nan, math.nan
+        plan = self.plan
         if not self.note:
             snr = _decibel(self.signal, self.noise)
+            sums = self._whole()
             try:
-                cka = self._cka()
+                cka = sums.value()
+                debiased = sums.debiased() if plan.examples >= LEAST else math.nan
             except ValueError:
                 self.note = "outputs are the same for all examples"
-        values = (self.plan.layer, network, self.plan.examples, self.plan.features, snr, cka, self.note)
+        values = (plan.layer, network, plan.examples, plan.features, snr, cka, debiased, self.note)
         return dict(zip(FIELDS, values, strict=True))
 
-    def _cka(self) -> float:
+    def _whole(self) -> FeatureCka | GramCka:
+        """Return the sums over everything that was added."""
         if not self.plan.stores:
-            return self.sums.value()
+            return self.sums
         gram = GramCka()
         x, y = (torch.cat(parts) for parts in zip(*self.stored, strict=True))
         for at in range(0, self.plan.features, BLOCK):
             gram.update(x[:, at : at + BLOCK].numpy(), y[:, at : at + BLOCK].numpy())
-        return gram.value()
+        return gram
 
 
 def _decibel(signal: float, noise: float) -> float:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import permutations
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -121,3 +124,66 @@ def test_refusals_of_too_little_or_changing_shapes() -> None:
         sums.update(features(0), features(1, p=6))
     with pytest.raises(ValueError, match="of 12 examples, got 9"):
         grams.update(features(0, n=9), features(1, n=9))
+
+
+def debiased_definition(x: F64, y: F64) -> float:
+    """The average over all orders of four different examples, of which the estimate is one (Song et al.)."""
+    n = len(x)
+
+    def unbiased(k: F64, m: F64) -> float:
+        total = 0.0
+        for i, j, q, r in permutations(range(n), 4):
+            total += k[i, j] * (m[i, j] + m[q, r] - 2 * m[i, q])
+        return total / math.perm(n, 4)
+
+    k, m = x @ x.T, y @ y.T
+    return unbiased(k, m) / math.sqrt(unbiased(k, k) * unbiased(m, m))
+
+
+@pytest.mark.parametrize("n", [4, 7])
+def test_the_debiased_value_is_the_mean_over_fours_of_examples(n: int) -> None:
+    x, y = features(3, n, 3), features(4, n, 9)
+    y[:, :3] += x
+    expected = debiased_definition(x, y)
+    for sums in (FeatureCka(), GramCka()):
+        sums.update(x, y)
+        assert sums.debiased() == pytest.approx(expected, rel=1e-7)
+
+
+@given(seeds, st.integers(5, 20), st.integers(1, 8), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_both_ways_give_the_same_debiased_value_for_any_batches_and_shift(
+    seed: int, n: int, p: int, batch: int
+) -> None:
+    x, y = features(seed, n, p), features(seed + 1, n, p)
+    whole, parts = GramCka(), FeatureCka()
+    whole.update(x, y)
+    for at in range(0, n, batch):
+        parts.update(x[at : at + batch] * -2 + 3, y[at : at + batch])
+    assert parts.debiased() == pytest.approx(whole.debiased(), rel=1e-6, abs=1e-8)
+
+
+def test_independent_features_have_no_debiased_cka_however_many_they_are() -> None:
+    """The plain value of 50 examples with 2,000 features each is near 1."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 50, 2000))
+    sums = GramCka()
+    sums.update(x, y)
+    assert sums.value() > 0.97
+    assert abs(sums.debiased()) < 0.1
+    same = GramCka()
+    same.update(x, 5 * x)
+    assert same.debiased() == pytest.approx(1, abs=1e-12)
+
+
+def test_odd_cases_of_the_debiased_value() -> None:
+    x = features(0, 3)
+    for sums in (FeatureCka(), GramCka()):
+        sums.update(x, x)
+        with pytest.raises(ValueError, match="at least 4 examples, got 3"):
+            sums.debiased()
+    alone = np.zeros((6, 2))
+    alone[0] = 1.0  # nothing is left when one example is taken away
+    for sums in (FeatureCka(), GramCka()):
+        sums.update(alone, alone)
+        assert math.isnan(sums.debiased())

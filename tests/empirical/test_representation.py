@@ -11,7 +11,7 @@ import torch
 from tiny_network import NAMES, tiny_net
 from torch import nn
 
-from pvq.empirical.analysis.cka import linear_cka
+from pvq.empirical.analysis.cka import GramCka, linear_cka
 from pvq.empirical.analysis.representation import FIELDS, representation_rows
 from pvq.errors import PvqError
 
@@ -50,6 +50,9 @@ def test_rows_have_the_values_of_the_definition() -> None:
             10 * math.log10(x.square().sum() / (x - y).square().sum()), abs=1e-5
         )
         assert row["cka"] == pytest.approx(linear_cka(x.numpy(), y.numpy()), abs=1e-6)
+        sums = GramCka()
+        sums.update(x.numpy(), y.numpy())
+        assert row["cka_debiased"] == pytest.approx(sums.debiased(), abs=1e-5)
         assert list(row) == list(FIELDS)
         assert (row["network"], row["examples"], row["note"]) == ("rounded", 20, "")
 
