@@ -115,6 +115,7 @@ def _write_weights(run: TrainingState, folder: Path, tested: float | None) -> No
     recipe = run.recipe
     about: dict[str, Any] = {
         "architecture": recipe.model,
+        "size": run.image_size,
         "mean": recipe.mean,
         "std": recipe.std,
         "test_accuracy": tested,

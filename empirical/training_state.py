@@ -69,6 +69,12 @@ class TrainingState:
         return len(self.source.labels) // self.recipe.batch_size
 
     @property
+    def image_size(self) -> int:
+        """Side of an image as it goes in, in pixels."""
+        ((one, _),) = self.source.batches(torch.zeros(1, dtype=torch.int64), 1, self.recipe.seed)
+        return int(one.shape[1])
+
+    @property
     def optimizers(self) -> tuple[torch.optim.Optimizer, ...]:
         """The recipe's, and the method's own where there is one."""
         return (self.optimizer,) if self.own is None else (self.optimizer, self.own)

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pvq.empirical.augment import augment
 from pvq.empirical.checkpoint import read_checkpoint
 from pvq.empirical.data.bundled import Bundled
 from pvq.empirical.data.npz import Npz
+from pvq.empirical.model import Preprocessing
+from pvq.empirical.models_zoo import load_model
 from pvq.empirical.progress import show_progress
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import read_record
@@ -55,7 +57,7 @@ def test_a_run_leaves_weights_record_and_metrics(whole: Path) -> None:
     with safe_open(whole / record.weights, framework="pt") as file:
         about = json.loads(file.metadata()["pvq"])
     assert about == {
-        "architecture": RECIPE.model, "mean": list(RECIPE.mean), "std": list(RECIPE.std),
+        "architecture": RECIPE.model, "size": 32, "mean": list(RECIPE.mean), "std": list(RECIPE.std),
         "test_accuracy": None, "seed": 0, "recipe_hash": RECIPE.hash,
     }  # fmt: skip
 
@@ -279,3 +281,23 @@ def test_progress_is_one_line_per_epoch_where_there_is_no_terminal(tmp_path: Pat
     assert first.startswith("epoch 1/2  loss ")
     assert "held out" in first
     assert second.endswith("left 0 min")
+
+
+def test_weights_of_a_run_are_a_network_that_can_be_run(whole: Path) -> None:
+    """What `pvq train` writes can be bounded: it names its architecture and how images are prepared."""
+    model = load_model(f"file:{whole / 'weights.safetensors'}")
+    assert model.preprocessing == Preprocessing(32, RECIPE.mean, RECIPE.std)
+    network = model.module()
+    assert not network.training
+    state = network.state_dict()
+    for name, layer in model.weights().items():
+        np.testing.assert_array_equal(state[f"{name}.weight"].numpy(), layer.tensor)
+    assert any("running_mean" in name and bool(value.any()) for name, value in state.items())
+
+
+def test_weights_without_their_network_are_weights_only(tmp_path: Path) -> None:
+    save_file({"a.weight": torch.eye(3)}, tmp_path / "w.safetensors", {"pvq": "no JSON"})
+    model = load_model(f"file:{tmp_path / 'w.safetensors'}")
+    assert model.preprocessing is None
+    with pytest.raises(PvqError, match="weights only"):
+        model.module()

@@ -1,0 +1,108 @@
+"""The networks that a comparison trained, read back from its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pvq.empirical.compare import RUNS
+from pvq.empirical.comparison import Comparison, comparison_from
+from pvq.empirical.comparison_plan import plan_comparison
+from pvq.empirical.model import file_sha256
+from pvq.empirical.recipe import Recipe
+from pvq.empirical.record import read_record
+from pvq.errors import PvqError
+
+__all__ = ["FinishedComparison", "TrainedCell", "read_finished_comparison"]
+
+
+@dataclass(frozen=True)
+class TrainedCell:
+    """What one method made of a network at one budget under one seed.
+
+    Parameters
+    ----------
+    label, camp : of the method
+    budget : bits per weight asked for; None without a method
+    recipe : of the fine-tuning run
+    after : weights after fine-tuning
+    before : weights before it; None where the comparison did not ask for them, or there is no method
+    """
+
+    label: str
+    camp: str
+    budget: float | None
+    recipe: Recipe
+    after: Path
+    before: Path | None
+
+    @property
+    def stages(self) -> dict[str, Path]:
+        """The files of weights by stage."""
+        first = {} if self.before is None else {"before": self.before}
+        return {**first, "after": self.after}
+
+
+@dataclass(frozen=True)
+class FinishedComparison:
+    """A comparison and those of its networks that are there.
+
+    Parameters
+    ----------
+    comparison : what was asked
+    cells : every different network after fine-tuning, in the order of the recipe
+    missing : how many runs have not ended
+    """
+
+    comparison: Comparison
+    cells: tuple[TrainedCell, ...]
+    missing: int
+
+
+def read_finished_comparison(folder: Path) -> FinishedComparison:
+    """Return the networks of a comparison; each file of weights is checked against the record of its run.
+
+    Raises
+    ------
+    PvqError : no comparison in the folder, none of its runs ended, weights that are not those of the record
+    """
+    comparison = _comparison(folder / "comparison.json")
+    plan = plan_comparison(comparison)
+    weights = {run.hash: _weights(folder / RUNS / run.hash, run.hash) for run in plan.runs()}
+    camps = {contender.label: contender.camp for contender in comparison.methods}
+    found: dict[str, TrainedCell] = {}
+    for cell, recipe in plan.after.items():
+        after, first = weights[recipe.hash], plan.before.get(cell)
+        before = None if first is None else weights[first.hash]
+        if after is not None and (first is None or before is not None):
+            budget = cell.budget if recipe.method else None
+            made = TrainedCell(cell.label, camps[cell.label], budget, recipe, after, before)
+            found.setdefault(recipe.hash, made)
+    missing = sum(path is None for path in weights.values())
+    if not found:
+        raise PvqError(f"{folder}: none of the comparison's {len(weights)} runs has ended")
+    return FinishedComparison(comparison, tuple(found.values()), missing)
+
+
+def _comparison(path: Path) -> Comparison:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return comparison_from(content["comparison"], str(path))
+    except OSError as error:
+        raise PvqError(f"{path.parent} must be the folder of a pvq compare; it has no {path.name}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise PvqError(f"{path} cannot be read: {error}") from error
+
+
+def _weights(run: Path, key: str) -> Path | None:
+    """Return the weights of a run that has ended, else None."""
+    if not (run / "record.json").exists():
+        return None
+    record = read_record(run / "record.json")
+    path = run / record.weights
+    if record.recipe_hash != key or not path.is_file() or file_sha256(path) != record.weights_sha256:
+        raise PvqError(
+            f"{run}: record.json and {record.weights} do not belong together; run pvq compare again"
+        )
+    return path

@@ -1,0 +1,239 @@
+"""The run behind `pvq represent`: what compression and fine-tuning do to each layer of a network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pvq.arrays import F64
+from pvq.empirical.compression_run import StoredRun, read_stored_run
+from pvq.empirical.executor import executor_of
+from pvq.empirical.finished_comparison import FinishedComparison, TrainedCell, read_finished_comparison
+from pvq.empirical.layer_fidelity import layer_fidelity
+from pvq.empirical.model import file_sha256
+from pvq.empirical.models_zoo import load_model
+from pvq.empirical.recipe import Recipe
+from pvq.empirical.run_lock import run_lock
+from pvq.empirical.store import RecordStore, content_key
+from pvq.errors import PvqError
+from pvq.progress import Forecast, Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from pvq.empirical.model import LayerWeights
+
+__all__ = ["FIELDS", "STAGES", "RepresentRequest", "represent"]
+
+STAGES = ("before", "after")
+ORIGINAL = "original"
+VERSION = 1  # of what `look` measures; stored results of another are not taken
+BATCH = 128
+FIELDS = (
+    "method", "camp", "budget", "seed", "layer", "stage", "examples", "features", "snr_db", "cka",
+    "cka_debiased", "weight_snr_db", "layer_snr_db", "at_most_db", "achieved_db", "note",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RepresentRequest:
+    """What to look at.
+
+    Parameters
+    ----------
+    comparison : folder of a `pvq compare` whose runs start from trained weights
+    images : how many of the test split, or of the training images where there is none; at least 4
+    seed : draws them
+    run : folder of a bound run of the network that was started from, or None
+    """
+
+    comparison: Path
+    images: int = 512
+    seed: int = 0
+    run: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.images < 4:
+            raise ValueError(f"images must be at least 4, got {self.images}")
+
+
+class Look(NamedTuple):
+    """One trained network to look at; sent to whatever process does."""
+
+    cell: TrainedCell
+    images: int
+    seed: int
+    run: Path | None
+
+
+def represent(
+    request: RepresentRequest, out: Path, workers: int = 1, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Return how each layer of each trained network differs from the network that was started from.
+
+    One row a method, budget, seed, layer and stage (``before`` or ``after`` fine-tuning), with the keys
+    `FIELDS`. ``snr_db, cka, cka_debiased`` compare the layer's outputs, see `representation_rows`;
+    ``weight_snr_db`` is 10 log10(|w|^2 / |w - x|^2). With a bound run, ``layer_snr_db`` is the SNR of the
+    weights in the run's objective, ``at_most_db`` and ``achieved_db`` the run's ceiling and best point, see
+    `layer_fidelity`. Values are NaN or None where there is none.
+
+    What is measured is kept in `out`, network by network: a stopped call goes on where it was.
+
+    Raises
+    ------
+    PvqError : no finished comparison, networks drawn at random, a bound run of another network
+    ValueError : fewer than one worker
+    """
+    executor = executor_of(workers)
+    finished = read_finished_comparison(request.comparison)
+    start = _start(finished)
+    if request.run is not None:
+        _stored_run(request.run, start)
+    looks = [Look(cell, request.images, request.seed, request.run) for cell in finished.cells]
+    with run_lock(out):
+        store = RecordStore(out / "looks")
+        keys = [_key(look) for look in looks]
+        found = {key: record["rows"] for key in keys if (record := store.get(key)) is not None}
+        open_ = [index for index, key in enumerate(keys) if key not in found]
+        forecast = Forecast()
+        for key in keys:
+            forecast.expect("look", 1.0, found=key in found)
+        with executor.open() as pool, closing(pool.run(_look, [looks[index] for index in open_])) as endings:
+            for ended in endings:
+                if ended.value is None:
+                    raise PvqError(ended.failure)
+                key = keys[open_[ended.index]]
+                found[key] = ended.value
+                store.put(key, {"rows": ended.value})
+                forecast.ended("look", 1.0, ended.seconds, ended.workers)
+                if progress is not None:
+                    progress(
+                        len(found), len(keys), _title(looks[open_[ended.index]].cell), forecast.outlook()
+                    )
+    return [dict(row) for key in keys for row in found[key]]
+
+
+def _title(cell: TrainedCell) -> str:
+    at = "" if cell.budget is None else f" at {cell.budget:g} bits"
+    return f"{cell.label}{at}, seed {cell.recipe.seed}"
+
+
+def _start(finished: FinishedComparison) -> str:
+    """Return the weights that all runs start from."""
+    starts = {cell.recipe.start for cell in finished.cells}
+    if len(starts) != 1 or starts == {""}:
+        shown = ", ".join(sorted(repr(start) for start in starts))
+        raise PvqError(f"all runs of the comparison must have one `start`, trained weights, got {shown}")
+    return starts.pop()
+
+
+def _key(look: Look) -> str:
+    files = {stage: file_sha256(path) for stage, path in look.cell.stages.items()}
+    about: dict[str, Any] = {"version": VERSION, "recipe": look.cell.recipe.hash, "weights": files}
+    about |= {"images": look.images, "seed": look.seed, "label": look.cell.label, "camp": look.cell.camp}
+    if look.run is not None:
+        about["run"] = [file_sha256(look.run / name) for name in ("bounds.json", "sources.json")]
+    return content_key(about)
+
+
+def _look(look: Look) -> list[dict[str, Any]]:
+    """Return the rows of one trained network."""
+    import torch
+
+    from pvq.empirical.analysis.representation import representation_rows
+    from pvq.empirical.module_layers import module_layers
+
+    torch.set_num_threads(1)
+    cell, recipe = look.cell, look.cell.recipe
+    files = {ORIGINAL: recipe.start, **{stage: str(path) for stage, path in cell.stages.items()}}
+    networks = {name: _network(recipe, file) for name, file in files.items()}
+    weights = {name: module_layers(network) for name, network in networks.items()}
+    called = dict(networks[ORIGINAL].named_modules())
+    layers = [name for name in weights[ORIGINAL] if name in called]
+    outputs = representation_rows(networks, layers, _batches(recipe, look.images, look.seed))
+    by_stage = {(row["layer"], row["network"]): row for row in outputs}
+    run = None if look.run is None else _stored_run(look.run, recipe.start)
+    rows = []
+    for layer in layers:
+        theirs = {stage: weights[stage][layer] for stage in cell.stages}
+        for stage, more in _weight_columns(run, cell, weights[ORIGINAL][layer], theirs).items():
+            about = {"method": cell.label, "camp": cell.camp, "budget": cell.budget, "seed": recipe.seed}
+            row = {**about, "stage": stage, **by_stage[layer, stage], **more}
+            rows.append({name: _plain(row[name]) for name in FIELDS})
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return None for NaN, which equals nothing, not even itself."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _weight_columns(
+    run: StoredRun | None, cell: TrainedCell, original: LayerWeights, theirs: Mapping[str, LayerWeights]
+) -> dict[str, dict[str, float | None]]:
+    """Return what is told of a layer's weights, by stage."""
+    matrices = {stage: layer.matrix for stage, layer in theirs.items()}
+    found: dict[str, dict[str, float | None]] = {}
+    stands = None
+    if run is not None:
+        stands = layer_fidelity(run, original.name, list(matrices.values()), cell.camp, cell.budget)
+    for place, (stage, matrix) in enumerate(matrices.items()):
+        found[stage] = {
+            "weight_snr_db": _snr(original.matrix, matrix),
+            "layer_snr_db": None if stands is None else stands.reached[place],
+            "at_most_db": None if stands is None else stands.at_most,
+            "achieved_db": None if stands is None else stands.achieved,
+        }
+    return found
+
+
+def _snr(W: F64, X: F64) -> float | None:
+    signal, noise = float(np.sum(W**2)), float(np.sum((W - X) ** 2))
+    if signal == 0:
+        return None
+    return 10 * math.log10(signal / noise) if noise else math.inf
+
+
+def _network(recipe: Recipe, start: str) -> nn.Module:
+    from pvq.empirical.architecture import ARCHITECTURES
+    from pvq.empirical.start_weights import load_start
+
+    network = ARCHITECTURES.build(recipe.model).build()
+    load_start(network, start)
+    return network.eval()
+
+
+def _batches(recipe: Recipe, count: int, seed: int) -> Sequence[Tensor]:
+    """Return drawn images as the network takes them: of the test split, or of the only one."""
+    import torch
+
+    from pvq.empirical.dataset import DATASETS, pick
+    from pvq.empirical.evaluate import normalise
+
+    dataset = DATASETS.build(recipe.dataset)
+    split = "test" if "test" in dataset.splits else "train"
+    places = np.sort(pick(dataset.count(split), count, seed))
+    parts = [np.asarray(images, np.uint8) for images, _ in dataset.parts(split, places, BATCH)]
+    return [normalise(torch.from_numpy(part), recipe.mean, recipe.std) for part in parts]
+
+
+@lru_cache(maxsize=1)
+def _stored_run(folder: Path, start: str) -> StoredRun:
+    """Return a bound run of the network that was started from.
+
+    Raises
+    ------
+    PvqError : a run of another network, or of some rows only
+    """
+    name = f"file:{start}" if Path(start).expanduser().is_file() else start
+    run = read_stored_run(folder, load_model(name))
+    if run.sampled:
+        raise PvqError(f"{folder} solved only some rows of its layers; a run of all rows is needed")
+    return run
