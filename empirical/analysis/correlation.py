@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pvq.arrays import F64, as_f64
+from pvq.arrays import F64, I64, as_f64
 
 __all__ = ["LEAST", "Interval", "Measure", "RankCorrelation", "rank_correlation"]
 
@@ -36,7 +36,8 @@ class RankCorrelation:
     low, high : ends of the interval
     confidence : which it has
     interval : how it was made
-    p_value : of no association, two-sided; Kendall's is exact for few pairs without ties
+    p_value : of no association, two-sided; Kendall's is exact for few pairs without ties; NaN with groups,
+        whose pairs are not independent
     n : number of pairs
     """
 
@@ -64,6 +65,7 @@ def rank_correlation(
     confidence: float = 0.95,
     rng: np.random.Generator | None = None,
     resamples: int = 2000,
+    groups: ArrayLike | None = None,
 ) -> RankCorrelation:
     """Return a rank correlation with its confidence interval.
 
@@ -76,6 +78,9 @@ def rank_correlation(
     confidence : in (0, 1)
     rng : draws the pairs; needed for ``bootstrap``
     resamples : at least 100
+    groups : (n,) labels; pairs of one group are not independent, so the bootstrap draws whole groups, as many
+        as there are, with replacement (the cluster bootstrap; A. C. Davison and D. V. Hinkley, Bootstrap
+        Methods and their Application, 1997, section 3.8)
 
     A perfect order gives an interval of one point from either: it then says nothing, and the p-value counts.
     Resamples in which all x or all y are equal have no correlation and are left out.
@@ -83,7 +88,7 @@ def rank_correlation(
     Raises
     ------
     ValueError : not the same number of values, fewer than 5, NaN or infinity, all values equal, an option
-        out of range, no `rng` where one is needed
+        out of range, no `rng` where one is needed, a single group, groups without ``bootstrap``
 
     >>> found = rank_correlation([1, 2, 3, 4, 5, 6], [1, 3, 2, 5, 4, 6], interval="fisher")
     >>> round(found.estimate, 4), round(found.low, 2), round(found.high, 2)
@@ -91,13 +96,15 @@ def rank_correlation(
     """
     a, b = as_f64(x, "x", 1), as_f64(y, "y", 1)
     _check(a, b, measure, interval, confidence, resamples)
+    members = None if groups is None else _members(groups, len(a), interval)
     estimate, p_value = _test(a, b, measure)
     if interval == "fisher":
         low, high = _fisher(estimate, len(a), measure, confidence)
     elif rng is None:
         raise ValueError("rng must be given for a bootstrap interval, got None")
     else:
-        low, high = _bootstrap(a, b, measure, confidence, rng, resamples)
+        low, high = _bootstrap(a, b, measure, confidence, _draws(len(a), members, rng, resamples))
+    p_value = p_value if members is None else math.nan
     return RankCorrelation(measure, estimate, low, high, confidence, interval, p_value, len(a))
 
 
@@ -135,13 +142,34 @@ def _fisher(r: float, n: int, measure: Measure, confidence: float) -> tuple[floa
     return math.tanh(math.atanh(r) - margin), math.tanh(math.atanh(r) + margin)
 
 
-def _bootstrap(
-    x: F64, y: F64, measure: Measure, confidence: float, rng: np.random.Generator, resamples: int
-) -> tuple[float, float]:
-    chosen = rng.integers(len(x), size=(resamples, len(x)))
-    draws = _spearmans(x[chosen], y[chosen]) if measure == "spearman" else _kendalls(x[chosen], y[chosen])
+def _members(groups: ArrayLike, n: int, interval: Interval) -> list[I64]:
+    """Return the places of the pairs of each group."""
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise ValueError(f"groups must be one label for each of {n} pairs, got shape {labels.shape}")
+    if interval != "bootstrap":
+        raise ValueError(f"groups must go with interval bootstrap, got {interval!r}")
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if len(members) < 2:
+        raise ValueError(f"groups must be at least 2, got {len(members)}")
+    return members
+
+
+def _draws(n: int, members: list[I64] | None, rng: np.random.Generator, resamples: int) -> list[I64]:
+    """Return the places of all resamples, one a row; those of one length stand in one array."""
+    if members is None:
+        return [rng.integers(n, size=(resamples, n))]
+    chosen = rng.integers(len(members), size=(resamples, len(members)))
+    rows = [np.concatenate([members[group] for group in row]) for row in chosen]
+    lengths = np.array([len(row) for row in rows])
+    return [np.stack([rows[i] for i in np.flatnonzero(lengths == k)]) for k in np.unique(lengths)]
+
+
+def _bootstrap(x: F64, y: F64, measure: Measure, confidence: float, draws: list[I64]) -> tuple[float, float]:
+    estimates = _spearmans if measure == "spearman" else _kendalls
+    found = np.concatenate([estimates(x[chosen], y[chosen]) for chosen in draws])
     tail = (1 - confidence) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail])
+    low, high = np.nanquantile(found, [tail, 1 - tail])
     return float(low), float(high)
 
 

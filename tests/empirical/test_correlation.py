@@ -72,6 +72,40 @@ def test_a_perfect_order_has_an_interval_of_one_point(interval: Interval) -> Non
     assert found.p_value == pytest.approx(2 / 40320)  # of 8! orders
 
 
+def test_groups_of_one_pair_are_pairs() -> None:
+    plain, grouped = (
+        rank_correlation(X, Y, rng=rng(), groups=g) for g in (None, [f"g{i}" for i in range(8)])
+    )
+    assert (grouped.low, grouped.estimate, grouped.high) == (plain.low, plain.estimate, plain.high)
+    assert np.isnan(grouped.p_value)
+
+
+def test_whole_groups_are_drawn() -> None:
+    """Groups of 2, 2 and 4 pairs: the ends are quantiles of scipy's values on three drawn groups each."""
+    groups = np.array(["a", "b", "c", "a", "b", "c", "c", "c"])
+    chosen = rng(3).integers(3, size=(100, 3))
+    x, y = np.array(X), np.array(Y)
+    draws = []
+    for row in chosen:
+        places = np.concatenate([np.flatnonzero(groups == "abc"[group]) for group in row])
+        draws.append(stats.spearmanr(x[places], y[places]).statistic)
+    found = rank_correlation(X, Y, confidence=0.8, rng=rng(3), resamples=100, groups=groups)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.1, 0.9])))
+    assert found.estimate == rank_correlation(X, Y, rng=rng()).estimate
+
+
+def test_pairs_that_are_copies_make_the_interval_no_shorter() -> None:
+    """Twelve pairs told four times over know no more than the twelve."""
+    source = rng(2)
+    x = source.standard_normal(12)
+    y = x + source.standard_normal(12)
+    once = rank_correlation(x, y, rng=rng())
+    told = rank_correlation(np.tile(x, 4), np.tile(y, 4), rng=rng(), groups=np.tile(np.arange(12), 4))
+    naive = rank_correlation(np.tile(x, 4), np.tile(y, 4), rng=rng())
+    assert (told.low, told.high) == pytest.approx((once.low, once.high))
+    assert naive.high - naive.low < 0.7 * (told.high - told.low)
+
+
 def test_it_reads_as_a_sentence() -> None:
     assert str(rank_correlation(X, Y, interval="fisher")) == (
         "spearman 0.74, 95 % interval -0.04 to 0.96 (n = 8, p = 0.037)"
@@ -92,6 +126,12 @@ def test_it_reads_as_a_sentence() -> None:
         ({"interval": "jackknife"}, "interval must be one of bootstrap, fisher"),
         ({"confidence": 1.0}, r"confidence must lie in \(0, 1\), got 1.0"),
         ({"resamples": 10}, "resamples must be at least 100, got 10"),
+        ({"groups": [1, 2]}, r"groups must be one label for each of 8 pairs, got shape \(2,\)"),
+        ({"groups": [1] * 8}, "groups must be at least 2, got 1"),
+        (
+            {"groups": [1, 2] * 4, "interval": "fisher"},
+            "groups must go with interval bootstrap, got 'fisher'",
+        ),
         ({"rng": None}, "rng must be given for a bootstrap interval"),
     ],
 )
