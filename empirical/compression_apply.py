@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +18,9 @@ from pvq.solvers.formats.float import as_float
 from pvq.solvers.stored_format import FORMATS, mask_cost
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["Measured", "apply_plan", "measure", "planned_weights"]
+__all__ = ["Measured", "apply_plan", "find_tensors", "measure", "planned_weights", "run_weights"]
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,30 @@ def apply_plan(model: Model, plan: Plan, run: Path | None = None) -> nn.Module:
 
     weights = planned_weights(model, plan, run)
     module = model.module()
-    state = module.state_dict()
     with torch.no_grad():
-        for name, tensor in weights.items():
-            key = f"{name}.weight" if f"{name}.weight" in state else name
-            if key not in state:
-                raise PvqError(f"the network of {model.name} has no tensor {name}.weight")
-            state[key].copy_(torch.from_numpy(tensor))
+        for name, tensor in find_tensors(module, list(weights), model.name).items():
+            tensor.copy_(torch.from_numpy(weights[name]))
     return module
+
+
+def find_tensors(module: nn.Module, names: Sequence[str], model: str) -> dict[str, Tensor]:
+    """Return the tensors of a network that hold the weights of layers; what is copied into them counts.
+
+    Parameters
+    ----------
+    names : of the layers
+    model : of the network, for the message
+
+    Raises
+    ------
+    PvqError : a layer that the network lacks
+    """
+    state = module.state_dict()
+    found = {name: state.get(f"{name}.weight", state.get(name)) for name in names}
+    for name, tensor in found.items():
+        if tensor is None:
+            raise PvqError(f"the network of {model} has no tensor {name}.weight")
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def planned_weights(model: Model, plan: Plan, run: Path | None = None) -> dict[str, F64]:
@@ -112,12 +129,21 @@ def _from_weights(W: F64, entry: PlannedLayer) -> F64:
 def _from_run(W: F64, entry: PlannedLayer, run: StoredRun) -> F64:
     if entry.camp == "keep":
         return _from_weights(W, entry)
-    width = float(entry.format.partition("bits=")[2].rstrip("]"))
-    numbers = [number for number in run.of(entry.name) if run.rows[number]["bits"] == width]
+    return run_weights(run, entry.name, float(entry.format.partition("bits=")[2].rstrip("]")), entry.camp)
+
+
+def run_weights(run: StoredRun, layer: str, width: float, camp: str) -> F64:
+    """Return the best weights that a run found for a layer, (rows, n); kept weights of the pruned in FP16.
+
+    Raises
+    ------
+    PvqError : no such row, points missing or damaged
+    """
+    numbers = [number for number in run.of(layer) if run.rows[number]["bits"] == width]
     if not numbers:
-        raise PvqError(f"{run.folder} has no row of {entry.name} at {width:g} bits")
-    points = [np.asarray(point.x) for point in run.points(numbers[0], entry.camp)]
-    return np.stack([as_float(x, 16) for x in points] if entry.camp == "prune" else points)
+        raise PvqError(f"{run.folder} has no row of {layer} at {width:g} bits")
+    points = [np.asarray(point.x) for point in run.points(numbers[0], camp)]
+    return np.stack([as_float(x, 16) for x in points] if camp == "prune" else points)
 
 
 def _bits(X: F64, entry: PlannedLayer, plan: Plan) -> int:

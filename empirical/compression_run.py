@@ -23,7 +23,7 @@ from pvq.solvers.formats.float import as_float
 from pvq.solvers.problem import LayerProblem
 from pvq.solvers.stored_format import Cost, Storage, mask_cost
 
-__all__ = ["RUN_SCALE_BITS", "StoredRun", "read_stored_run", "run_menu", "same_weights"]
+__all__ = ["RUN_SCALE_BITS", "StoredRun", "read_manifest", "read_stored_run", "run_menu", "same_weights"]
 
 RUN_SCALE_BITS = 64  # the grids of a run have the scale that its manifest prints, a float64
 PREFIX = {"quantize": "quant", "prune": "prune"}
@@ -88,15 +88,12 @@ def read_stored_run(folder: Path, model: Model) -> StoredRun:
     ------
     PvqError : the folder holds no finished run, or one of another model or of other weights
     """
-    rows, sources, manifest = (
-        _json(folder / name) for name in ("bounds.json", "sources.json", "manifest.json")
-    )
+    rows, sources = (_json(folder / name) for name in ("bounds.json", "sources.json"))
+    manifest = read_manifest(folder)
     if not isinstance(rows, list) or not isinstance(sources, list) or len(rows) != len(sources):
         raise PvqError(
             f"{folder}: bounds.json and sources.json must list the same rows; run pvq bounds again"
         )
-    if not isinstance(manifest, dict):
-        raise PvqError(f"{folder / 'manifest.json'} must hold one JSON object; run pvq bounds again")
     source = manifest.get("source", {})
     if not same_weights(model, str(manifest.get("model")), str(source.get("sha256"))):
         raise PvqError(
@@ -104,6 +101,19 @@ def read_stored_run(folder: Path, model: Model) -> StoredRun:
             f"(SHA-256 {str(source.get('sha256'))[:12]}..., not {model.source.sha256[:12]}...)"
         )
     return StoredRun(folder, tuple(rows), tuple(sources))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what a finished run tells of its making.
+
+    Raises
+    ------
+    PvqError : the folder holds no finished run
+    """
+    manifest = _json(folder / "manifest.json")
+    if not isinstance(manifest, dict):
+        raise PvqError(f"{folder / 'manifest.json'} must hold one JSON object; run pvq bounds again")
+    return manifest
 
 
 def same_weights(model: Model, name: str, sha256: str) -> bool:

@@ -16,7 +16,7 @@ from pvq.progress import Progress
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["Trace", "hutchinson", "labelled_images", "layer_traces"]
+__all__ = ["Trace", "check_labels", "hutchinson", "labelled_images", "layer_traces", "read_labelled"]
 
 # The stopping rule of PyHessian (Z. Yao and others, arXiv 1912.07145), whose traces HAWQ-V2 uses.
 TOLERANCE, MOST = 1e-3, 100
@@ -60,7 +60,7 @@ def layer_traces(
     images, labels = labelled_images(calibration, model, seed)
     parameters = {name: _parameter(module, name) for name in names}
     batches = [(images[at : at + BATCH], labels[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-    _check_labels(module, images, labels, model.name)
+    check_labels(module, images, labels, model.name)
 
     def losses() -> Any:
         return (functional.cross_entropy(module(x), y, reduction="sum") / len(images) for x, y in batches)
@@ -69,7 +69,34 @@ def layer_traces(
 
 
 def labelled_images(calibration: str, model: Model, seed: int) -> tuple[Tensor, Tensor]:
-    """Return N images as the network takes them, and their class numbers.
+    """Return N training images as the network takes them, and their class numbers.
+
+    Raises
+    ------
+    PvqError : see `read_labelled`
+    """
+    import torch
+
+    from pvq.empirical.evaluate import normalise
+
+    images, labels, _ = read_labelled(calibration, model, seed, ("train",))
+    how = model.preprocessing
+    if images.dtype != torch.uint8 or how is None:
+        return images, labels
+    return normalise(images, how.mean, how.std).contiguous(), labels
+
+
+def read_labelled(
+    data: str, model: Model, seed: int, splits: Sequence[str] = ("train",)
+) -> tuple[Tensor, Tensor, str]:
+    """Return N images, their class numbers, and which split they are from.
+
+    Parameters
+    ----------
+    data : ``DATA:N``, drawn under `seed`, or ``DATA``: all images of the split
+    splits : the first of these that the data set has is taken, its own first one if it has none of them
+
+    Images are uint8 (N, H, W, 3), or float32 (N, C, H, W) that are preprocessed already.
 
     Raises
     ------
@@ -78,21 +105,20 @@ def labelled_images(calibration: str, model: Model, seed: int) -> tuple[Tensor, 
     import torch
 
     from pvq.empirical.dataset import read_dataset
-    from pvq.empirical.evaluate import normalise
 
     how = model.preprocessing
-    dataset, count = read_dataset(calibration, **({"size": how.size, "resize": how.resize} if how else {}))
-    split = "train" if "train" in dataset.splits else dataset.splits[0]
+    dataset, count = read_dataset(data, **({"size": how.size, "resize": how.resize} if how else {}))
+    split = next((name for name in splits if name in dataset.splits), dataset.splits[0])
     drawn = None if count is None else seed
     images = torch.from_numpy(np.array(dataset.images(split, count, drawn)))
     labels = torch.from_numpy(np.array(dataset.labels(split, count, drawn), dtype=np.int64))
     if images.dtype != torch.uint8:
-        return images.float(), labels
+        return images.float(), labels, split
     if how is None:
         raise PvqError(f"{model.name} does not say how images are prepared; give them as floats (npz:PATH)")
     if tuple(images.shape[1:3]) != (how.size, how.size):
-        raise PvqError(f"{calibration} must hold images of {how.size} pixels, got {tuple(images.shape[1:3])}")
-    return normalise(images, how.mean, how.std).contiguous(), labels
+        raise PvqError(f"{data} must hold images of {how.size} pixels, got {tuple(images.shape[1:3])}")
+    return images, labels, split
 
 
 def hutchinson(
@@ -177,7 +203,13 @@ def _parameter(module: nn.Module, name: str) -> Tensor:
     raise PvqError(f"the network has no parameter {name}.weight, so its Hessian has no block of it")
 
 
-def _check_labels(module: nn.Module, images: Tensor, labels: Tensor, model: str) -> None:
+def check_labels(module: nn.Module, images: Tensor, labels: Tensor, model: str) -> None:
+    """Refuse labels that are no classes of the network.
+
+    Raises
+    ------
+    PvqError : another output than one number a class, a label outside of them
+    """
     import torch
 
     with torch.no_grad():
