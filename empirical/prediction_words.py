@@ -69,8 +69,8 @@ def _over(kind: str, rows: Sequence[Row], same: Sequence[Row]) -> str:
     n = max(row["n"] for row in same)
     if kind == "layers":
         layers = len({row["layer"] for row in rows if row["set"] == "layers"})
-        return f"Over {n} networks with one of {layers} layers compressed"
-    return f"Over {n} mixes" if kind == "mixes" else f"Over {n} trained methods and budgets"
+        return f"Over {n} networks with a single layer compressed ({layers} layers)"
+    return f"Over {n} mixes" if kind == "mixes" else f"Over {n} pairs of trained method and budget"
 
 
 def _overall(start: str, same: Sequence[Row]) -> str:
@@ -79,7 +79,20 @@ def _overall(start: str, same: Sequence[Row]) -> str:
     if first["spearman"] is None:
         return f"{start} {target} cannot be ranked by {NAMES[first['predictor']]}: {first['note']}."
     beside = "".join(f"; {NAMES[row['predictor']]} {told(row)}" for row in others)
-    return f"{start} {NAMES[first['predictor']]} rank {target} with Spearman {told(first)}{beside}."
+    rank = f"{start} {NAMES[first['predictor']]} rank {target} with Spearman {told(first)}{beside}."
+    return f"{rank}{_against_bits(first)}"
+
+
+def _against_bits(row: Row) -> str:
+    """Say whether a predictor is better than bits alone, on the same draws."""
+    if row.get("lead") is None:
+        return ""
+    lead = f"{row['lead']:.2f} ({row['lead_low']:.2f} to {row['lead_high']:.2f})"
+    if row["lead_low"] > 0:
+        return f" That is better than bits alone, by {lead} in absolute value."
+    if row["lead_high"] < 0:
+        return f" That is worse than bits alone, by {lead} in absolute value."
+    return f" Whether that is better than bits alone is not shown: {lead} in absolute value."
 
 
 def _within(correlations: Sequence[Row]) -> list[str]:

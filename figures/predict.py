@@ -26,8 +26,9 @@ DECADES = 5  # of the loss increase that are shown, from the largest down; what 
 TITLES = {"layers": "one layer compressed", "mixes": "all layers compressed, mixed"}
 LABELS = {
     "layers": "error / signal of the layer, certified to achieved",
-    "mixes": "sum of error / signal over layers, certified to achieved",
+    "mixes": "sum of error / signal, certified to achieved",
 }
+_HEIGHT, _LINE, _ENTRY = 2.6, 0.16, 1.6  # inches: of the panels, of a line of the key, of an entry's width
 NUMBERS = ("relative_lower", "relative_upper", "loss_increase", "bits")
 
 
@@ -87,11 +88,12 @@ def predict_canvas(data: Data) -> Figure:
     stands, with an open mark, on the lower border.
     """
     kinds = list(data.tables)
-    figure = canvas((PAGE if len(kinds) == 2 else COLUMN, 3.0), (1, len(kinds)))
+    keys, width = _keys(data), PAGE if len(kinds) == 2 else COLUMN
+    columns = int(width / _ENTRY)
+    figure = canvas((width, _HEIGHT + _LINE * -(-len(keys) // columns)), (1, len(kinds)))
     for axes, kind in zip(figure.axes, kinds, strict=True):
         _draw(axes, data, kind)
-    keys = _keys(data)
-    figure.legend(handles=keys, loc="outside lower center", ncols=len(keys) if len(kinds) == 2 else 3)
+    figure.legend(handles=keys, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -116,7 +118,7 @@ def _draw_ranges(axes: Axes, rows: Table, floor: float, least: float, colour: st
     for part, face in ((shown, colour), (~shown, "white")):
         axes.plot(
             high[part], y[part], linestyle="", marker=marker, markersize=3.6, markerfacecolor=face,
-            markeredgecolor=colour, markeredgewidth=0.7, clip_on=False, zorder=3,
+            markeredgecolor=colour, markeredgewidth=0.7, zorder=3,
         )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from pvq.arrays import F64, I64, as_f64
 
-__all__ = ["LEAST", "Interval", "Measure", "RankCorrelation", "rank_correlation"]
+__all__ = ["LEAST", "Interval", "Lead", "Measure", "RankCorrelation", "rank_correlation", "rank_lead"]
 
 Measure = Literal["spearman", "kendall"]
 Interval = Literal["bootstrap", "fisher"]
@@ -55,6 +55,21 @@ class RankCorrelation:
         ends = f"{self.low:.2f} to {self.high:.2f}"
         share = f"{100 * self.confidence:g} % interval {ends}"
         return f"{self.measure} {self.estimate:.2f}, {share} (n = {self.n}, p = {self.p_value:.2g})"
+
+
+@dataclass(frozen=True)
+class Lead:
+    """How much better one number puts things in order than another.
+
+    Parameters
+    ----------
+    estimate : difference of the two absolute values of Spearman's rho
+    low, high : ends of the interval
+    """
+
+    estimate: float
+    low: float
+    high: float
 
 
 def rank_correlation(
@@ -106,6 +121,38 @@ def rank_correlation(
         low, high = _bootstrap(a, b, measure, confidence, _draws(len(a), members, rng, resamples))
     p_value = p_value if members is None else math.nan
     return RankCorrelation(measure, estimate, low, high, confidence, interval, p_value, len(a))
+
+
+def rank_lead(
+    x: ArrayLike,
+    other: ArrayLike,
+    y: ArrayLike,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    groups: ArrayLike | None = None,
+) -> Lead:
+    """Return |Spearman(x, y)| - |Spearman(other, y)| with a paired bootstrap: both on the same draws.
+
+    Parameters and errors are those of `rank_correlation`; a resample without one of the two is left out.
+
+    >>> x, y = [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]
+    >>> rank_lead(x, x, y, np.random.default_rng(0))
+    Lead(estimate=0.0, low=0.0, high=0.0)
+    """
+    a, b, c = as_f64(x, "x", 1), as_f64(other, "other", 1), as_f64(y, "y", 1)
+    for values in (a, b):
+        _check(values, c, "spearman", "bootstrap", confidence, resamples)
+    members = None if groups is None else _members(groups, len(a), "bootstrap")
+    leads = [_leads(a[part], b[part], c[part]) for part in _draws(len(a), members, rng, resamples)]
+    tail = (1 - confidence) / 2
+    low, high = np.nanquantile(np.concatenate(leads), [tail, 1 - tail])
+    return Lead(float(_leads(a[None], b[None], c[None])[0]), float(low), float(high))
+
+
+def _leads(x: F64, other: F64, y: F64) -> F64:
+    leads: F64 = np.abs(_spearmans(x, y)) - np.abs(_spearmans(other, y))
+    return leads
 
 
 def _check(x: F64, y: F64, measure: Measure, interval: Interval, confidence: float, resamples: int) -> None:

@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from pvq.empirical.analysis.correlation import LEAST, rank_correlation
+from pvq.empirical.analysis.correlation import LEAST, rank_correlation, rank_lead
 
 __all__ = ["CORRELATION_FIELDS", "PREDICTORS", "TARGETS", "correlation_row", "correlation_rows"]
 
 CORRELATION_FIELDS = (
-    "set", "camp", "bits", "predictor", "target", "spearman", "low", "high", "p_value", "n", "note",
+    "set", "camp", "bits", "predictor", "target", "spearman", "low", "high", "p_value", "n", "lead",
+    "lead_low", "lead_high", "note",
 )  # fmt: skip
 PREDICTORS = (
     "relative_lower", "relative_upper", "error_lower", "error_upper", "bits", "stored_bits", "weight_error",
     "hessian_error", "kurtosis",
 )  # fmt: skip
 WIDTHS = ("bits", "stored_bits")
+NAIVE = "bits"
 TARGETS = ("loss_increase", "accuracy_drop")
 Row = Mapping[str, Any]
 
@@ -32,7 +34,9 @@ def correlation_rows(rows: Sequence[Row], seed: int = 0, resamples: int = 2000) 
     nor a predictor that no row has.
 
     Fields: set (``layers`` or ``mixes``), camp and bits ("" and None for all), predictor, target, spearman,
-    low and high (95 % interval), p_value, n, note (why something is missing).
+    low and high (95 % interval), p_value, n, lead (by how much the absolute value of spearman is above that
+    of bits alone) with lead_low and lead_high (95 % interval from the same draws), note (why something is
+    missing).
 
     Parameters
     ----------
@@ -83,13 +87,34 @@ def correlation_row(
         notes.append("one layer only: the interval takes its points to be independent")
     rng = np.random.default_rng(seed)
     found = rank_correlation(x, y, rng=rng, resamples=resamples, groups=labels)
-    return row | {
-        "spearman": found.estimate,
-        "low": found.low,
-        "high": found.high,
-        "p_value": None if math.isnan(found.p_value) else found.p_value,
-        "note": "; ".join(notes),
-    }
+    return (
+        row
+        | _lead([rows[i] for i in kept], x, y, predictor, labels, seed, resamples)
+        | {
+            "spearman": found.estimate,
+            "low": found.low,
+            "high": found.high,
+            "p_value": None if math.isnan(found.p_value) else found.p_value,
+            "note": "; ".join(notes),
+        }
+    )
+
+
+def _lead(
+    rows: Sequence[Row],
+    x: Sequence[float],
+    y: Sequence[float],
+    predictor: str,
+    groups: Sequence[str] | None,
+    seed: int,
+    resamples: int,
+) -> dict[str, float]:
+    """Return how far the predictor is ahead of bits alone; nothing where bits put nothing in order."""
+    naive = [float(row[NAIVE]) for row in rows]
+    if predictor == NAIVE or len(set(naive)) == 1:
+        return {}
+    found = rank_lead(x, naive, y, np.random.default_rng(seed), resamples=resamples, groups=groups)
+    return {"lead": found.estimate, "lead_low": found.low, "lead_high": found.high}
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[tuple[dict[str, Any], list[Row]]]:

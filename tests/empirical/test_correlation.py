@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pvq.empirical.analysis.correlation import Interval, Measure, rank_correlation
+from pvq.empirical.analysis.correlation import Interval, Measure, rank_correlation, rank_lead
 
 MEASURES: tuple[Measure, ...] = ("spearman", "kendall")
 X = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
@@ -104,6 +104,23 @@ def test_pairs_that_are_copies_make_the_interval_no_shorter() -> None:
     naive = rank_correlation(np.tile(x, 4), np.tile(y, 4), rng=rng())
     assert (told.low, told.high) == pytest.approx((once.low, once.high))
     assert naive.high - naive.low < 0.7 * (told.high - told.low)
+
+
+def test_a_lead_is_the_difference_on_the_same_draws() -> None:
+    z = [1.0, 5.0, 2.0, 4.0, 3.0, 8.0, 7.0, 6.0]
+    found = rank_lead(X, z, Y, rng(3), confidence=0.8, resamples=100)
+    chosen = rng(3).integers(8, size=(100, 8))
+    x, other, y = np.array(X), np.array(z), np.array(Y)
+
+    def lead(row: Any) -> float:
+        both = [abs(stats.spearmanr(values[row], y[row]).statistic) for values in (x, other)]
+        return float(both[0] - both[1])
+
+    assert found.estimate == pytest.approx(lead(slice(None)))
+    draws = [lead(row) for row in chosen]
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.1, 0.9])))
+    grouped = rank_lead(X, z, Y, rng(3), confidence=0.8, resamples=100, groups=range(8))
+    assert grouped == found
 
 
 def test_it_reads_as_a_sentence() -> None:

@@ -39,7 +39,7 @@ def command(
     random mixes, and measures loss and accuracy without any training. Writes predict.csv (a row a network),
     correlations.csv, predict.json, .md (findings and tables), .png, .svg, manifest.json; docs/predict.md
     describes them. A stopped command goes on where it was. Rows: set, camp, bits, predictor, target,
-    spearman, low, high (95 % interval), p_value, n, note.
+    spearman, low, high (95 % interval), p_value, n, lead (over bits alone), lead_low, lead_high, note.
 
     Example: `pvq predict runs/full --data cifar10:2000 -o predict`
 
