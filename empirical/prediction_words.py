@@ -62,7 +62,7 @@ def told(row: Row) -> str:
     if row["spearman"] is None:
         return f"unknown ({row['note']})"
     doubt = "; no order is shown" if row["low"] <= 0 <= row["high"] else ""
-    return f"{row['spearman']:.2f} ({row['low']:.2f} to {row['high']:.2f}{doubt})"
+    return f"{_two(row['spearman'])} ({_two(row['low'])} to {_two(row['high'])}{doubt})"
 
 
 def _over(kind: str, rows: Sequence[Row], same: Sequence[Row]) -> str:
@@ -87,12 +87,18 @@ def _against_bits(row: Row) -> str:
     """Say whether a predictor is better than bits alone, on the same draws."""
     if row.get("lead") is None:
         return ""
-    lead = f"{row['lead']:.2f} ({row['lead_low']:.2f} to {row['lead_high']:.2f})"
+    name = NAMES[row["predictor"]].capitalize()
+    lead = f"{_two(row['lead'])} ({_two(row['lead_low'])} to {_two(row['lead_high'])}) in absolute value"
     if row["lead_low"] > 0:
-        return f" That is better than bits alone, by {lead} in absolute value."
+        return f" {name} are better than bits alone, by {lead}."
     if row["lead_high"] < 0:
-        return f" That is worse than bits alone, by {lead} in absolute value."
-    return f" Whether that is better than bits alone is not shown: {lead} in absolute value."
+        return f" {name} are worse than bits alone, by {lead}."
+    return f" {name} are not shown to be better than bits alone, nor worse: they lead by {lead}."
+
+
+def _two(value: float) -> str:
+    """Return two decimals, without the sign of a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _within(correlations: Sequence[Row]) -> list[str]:

@@ -108,11 +108,14 @@ def test_a_lead_over_bits_is_told_with_the_interval_of_the_same_draws() -> None:
     assert 0 < best["lead_low"] <= best["lead"] <= best["lead_high"]
     assert noise_row["lead_high"] < 0
     assert bits["lead"] is None
-    assert "That is better than bits alone, by 0." in prediction_words(rows, found)[0]
+    assert "The certified errors are better than bits alone, by 0." in prediction_words(rows, found)[0]
     worse = [row | {"relative_lower": row["weight_error"] + 10} for row in rows]
-    assert "That is worse than bits alone, by -0." in prediction_words(worse, correlation_rows(worse))[0]
+    assert "are worse than bits alone, by -0." in prediction_words(worse, correlation_rows(worse))[0]
     even = [row | {"relative_lower": -row["bits"]} for row in rows]
-    assert "is not shown: 0.00 (0.00 to 0.00)" in prediction_words(even, correlation_rows(even))[0]
+    assert (
+        "not shown to be better than bits alone, nor worse: they lead by 0.00 (0.00 to 0.00)"
+        in prediction_words(even, correlation_rows(even))[0]
+    )
 
 
 def test_a_width_cannot_order_networks_of_one_width() -> None:
