@@ -94,14 +94,14 @@ def budget_correlations(rows: Sequence[Row], seed: int = 0) -> list[dict[str, An
 
 
 def _budget_row(run_rows: Sequence[Row], method: Row) -> dict[str, Any] | None:
-    camp, bits = method["camp"], method["budget"]
-    before, after, whole = (method[name] for name in ("before", "accuracy", "uncompressed"))
+    camp, bits = method.get("camp"), method.get("budget")
+    before, after, whole = (method.get(name) for name in ("before", "accuracy", "uncompressed"))
     mine = [row for row in run_rows if row["bits"] == bits and row["rows"]]
     if camp not in PREFIX or not mine or whole is None or (before is None and after is None):
         return None
     return {
         "set": "budgets",
-        "method": method["method"],
+        "method": method.get("method"),
         "camp": camp,
         "bits": bits,
         "relative_lower": round_down(sum((_share(row, camp, "lower") for row in mine), Fraction())),
