@@ -17,6 +17,8 @@ from pvq.empirical.executor import executor_of
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import RunRecord, read_record
 from pvq.empirical.run_lock import run_lock
+from pvq.empirical.tracker import Tracker
+from pvq.empirical.tracking import ready_trackers
 from pvq.errors import PvqError
 from pvq.progress import Forecast, Progress
 
@@ -26,10 +28,12 @@ RUNS = "runs"  # folder of the runs, each under the hash of its recipe
 
 
 class Job(NamedTuple):
-    """A run and where it is kept; sent to whatever process trains it."""
+    """A run, where it is kept and logged; sent to whatever process trains it."""
 
     recipe: Recipe
     folder: Path
+    trackers: tuple[Tracker, ...] = ()
+    store: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,11 @@ class CompareResult:
 
 
 def compare(
-    comparison: Comparison, out: Path, workers: int | None = None, progress: Progress | None = None
+    comparison: Comparison,
+    out: Path,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    trackers: Sequence[str] = (),
 ) -> CompareResult:
     """Train whatever of a comparison is not in its folder yet, and return what all runs found.
 
@@ -81,18 +89,24 @@ def compare(
     out : folder, made if need be
     workers : processes; those of the comparison if None
     progress : told of every run that ends
+    trackers : specs of where to log the runs, those that ended earlier as well
 
     Raises
     ------
+    MissingExtra : the package of a tracker is not installed
     PvqError : names or settings of a run that are refused, another comparison at work in the folder
     ValueError : fewer than one worker
     """
     executor = executor_of(comparison.workers if workers is None else workers)
     plan = plan_comparison(comparison)
+    logs = ready_trackers(trackers, out)
     with run_lock(out):
-        jobs = [Job(recipe, out / RUNS / recipe.hash) for recipe in plan.runs()]
+        jobs = [Job(recipe, out / RUNS / recipe.hash, logs, out) for recipe in plan.runs()]
         records = {job.recipe.hash: record for job in jobs if (record := _stored(job)) is not None}
         open_ = [job for job in jobs if job.recipe.hash not in records]
+        for job in jobs if logs else ():
+            if job.recipe.hash in records:
+                train_one(job)  # it ended earlier: it is logged, not trained
         failures: dict[str, str] = {}
         report = _Report(jobs, records, progress)
         if open_:
@@ -116,7 +130,7 @@ def train_one(job: Job) -> RunRecord:
     """
     from pvq.empirical.train import train
 
-    return train(job.recipe, job.folder)
+    return train(job.recipe, job.folder, trackers=job.trackers, store=job.store)
 
 
 def _stored(job: Job) -> RunRecord | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from pvq.empirical.record import (
     write_metrics,
 )
 from pvq.empirical.schedule import rate_factor
+from pvq.empirical.tracker import Tracker
+from pvq.empirical.tracking import Tracking, ready_trackers, track
 from pvq.empirical.training_end import METHOD, RECORD, WEIGHTS, conclude
 from pvq.empirical.training_state import TrainingState, fresh_state
 from pvq.errors import PvqError
@@ -59,7 +61,12 @@ Progress: TypeAlias = Callable[[Moment], None]
 
 
 def train(
-    recipe: Recipe, out: str | Path, resume: bool = True, progress: Progress | None = None
+    recipe: Recipe,
+    out: str | Path,
+    resume: bool = True,
+    progress: Progress | None = None,
+    trackers: Sequence[Tracker] = (),
+    store: Path | None = None,
 ) -> RunRecord:
     """Train a network by a recipe and return the record of the run.
 
@@ -75,33 +82,45 @@ def train(
     out : folder, made if need be
     resume : False starts again whatever `out` holds
     progress : called after every step and every epoch
+    trackers : where to log the run; they change no number of it, and one that fails does not end it
+    store : folder for what trackers share among runs; `out` if None
 
     Raises
     ------
+    MissingExtra : the package of a tracker is not installed
     PvqError : data absent, `out` holds a run of another recipe, too few images, a loss that is not finite
     """
     folder = Path(out)
     done = _finished(recipe, folder) if resume else None
     if done is not None:
+        with track(trackers, recipe, folder, done.epochs, store) as logs:
+            logs.end(done)
         return done
     with _threads(recipe.threads):
-        return _run(_start(recipe, folder, resume), folder, progress)
+        run = _start(recipe, folder, resume)
+        with track(trackers, recipe, folder, run.epochs, store) as logs:
+            return _run(run, folder, progress, logs)
 
 
 def train_rows(
-    recipe: str | Path, out: str | Path, resume: bool = True, progress: Progress | None = None
+    recipe: str | Path,
+    out: str | Path,
+    resume: bool = True,
+    progress: Progress | None = None,
+    trackers: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Train by the recipe in a file, or by the bundled recipe of that name; return one row per epoch.
 
     A row has the fields of `EpochMetrics`; the last one also ``test_accuracy`` and ``weights``, and for a run
     with a method or a start ``start_accuracy, prepared_accuracy, final_accuracy, spent_bits``. A run without
-    an epoch gives one row.
+    an epoch gives one row. Trackers are given as specs and tried before anything else is done.
 
     Raises
     ------
-    PvqError : see `read_recipe` and `train`
+    PvqError : see `read_recipe`, `ready_trackers` and `train`
     """
-    record = train(read_recipe(recipe), out, resume, progress)
+    settings, logs = read_recipe(recipe), ready_trackers(trackers, Path(out))
+    record = train(settings, out, resume, progress, logs)
     rows = [asdict(entry) for entry in record.epochs] or [{"epoch": 0}]
     if record.recipe.get("method") or record.recipe.get("start"):
         rows[-1] |= {name: getattr(record, name) for name in COMPARED}
@@ -124,7 +143,7 @@ def _start(recipe: Recipe, folder: Path, resume: bool) -> TrainingState:
     return run
 
 
-def _run(run: TrainingState, folder: Path, progress: Progress | None) -> RunRecord:
+def _run(run: TrainingState, folder: Path, progress: Progress | None, logs: Tracking) -> RunRecord:
     """Train the epochs that are left, each with its checkpoint, then conclude."""
     recipe, epochs = run.recipe, run.wanted_epochs
     while len(run.epochs) < epochs:
@@ -133,9 +152,12 @@ def _run(run: TrainingState, folder: Path, progress: Progress | None) -> RunReco
         checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizers)
         write_checkpoint(folder / CHECKPOINT, checkpoint)
         write_metrics(folder / METRICS, run.epochs)
+        logs.epoch(metrics)
         if progress is not None:
             progress(Moment(metrics.epoch, epochs, run.steps, run.steps, metrics.loss, metrics))
-    return conclude(run, folder)
+    record = conclude(run, folder)
+    logs.end(record)
+    return record
 
 
 @contextmanager

@@ -24,6 +24,7 @@ KINDS = {
     "architectures": "pvq.empirical.architecture:ARCHITECTURES",
     "datasets": "pvq.empirical.dataset:DATASETS",
     "training-methods": "pvq.empirical.method:TRAINING_METHODS",
+    "trackers": "pvq.empirical.tracker:TRACKERS",
     "figures": "pvq.figures.figure:FIGURES",
 }
 

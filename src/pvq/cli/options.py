@@ -9,13 +9,15 @@ from cyclopts import Parameter
 
 from pvq.errors import SpecError
 
-__all__ = ["Json", "Output", "parse_bits", "parse_specs"]
+__all__ = ["Json", "Output", "Track", "parse_bits", "parse_specs"]
 
 Json: TypeAlias = Annotated[
     bool, Parameter(name="--json", negative=(), help="Print rows as one JSON array on stdout.")
 ]
 
 Output: TypeAlias = Annotated[Path, Parameter(name=("--output", "-o"))]
+
+Track: TypeAlias = Annotated[list[str], Parameter(name="--track", negative=())]
 
 
 def parse_bits(text: str) -> list[float]:

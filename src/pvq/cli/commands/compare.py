@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from pvq.cli.options import Json, Output
+from pvq.cli.options import Json, Output, Track, parse_specs
 from pvq.cli.output import emit, note, progress_bar
 from pvq.errors import MissingExtra, PvqError
 
@@ -35,6 +35,7 @@ def command(
     *,
     output: Output | None = None,
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    track: Track | None = None,
     json: Json = False,
 ) -> None:
     """Train methods x budgets x seeds as a comparison recipe says, and tell which method is ahead where.
@@ -55,6 +56,8 @@ def command(
         Folder of the comparison; runs/compare-RECIPE if not given.
     workers
         Processes, each with one thread; those of the recipe if not given.
+    track
+        Where to log every run as well, such as tensorboard or mlflow[experiment=mine] (pvq list trackers).
     json
         Print the rows as one JSON array on stdout.
     """
@@ -64,7 +67,7 @@ def command(
 
     comparison, folder = read_comparison(recipe), output or Path("runs") / f"compare-{Path(recipe).stem}"
     with progress_bar("compare") as progress:
-        result = compare(comparison, folder, workers, progress)
+        result = compare(comparison, folder, workers, progress, parse_specs(track or []))
     write_comparison_files(result, folder)
     emit(result.rows, json, title=comparison.name, hide=HIDDEN)
     for sentence in result.words:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from pvq.cli.options import Json, Output
+from pvq.cli.options import Json, Output, Track, parse_specs
 from pvq.cli.output import emit
 
 __all__ = ["command"]
@@ -19,6 +19,7 @@ def command(
     *,
     output: Output | None = None,
     resume: Annotated[bool, Parameter(negative="--fresh")] = True,
+    track: Track | None = None,
     json: Json = False,
 ) -> None:
     """Train a network as a recipe says; a stopped run goes on where it was.
@@ -33,6 +34,8 @@ def command(
         Folder of the run: checkpoints, weights, record; runs/RECIPE if not given.
     resume
         Go on from the folder's last checkpoint, or start afresh.
+    track
+        Where to log the run as well, such as tensorboard or mlflow[experiment=mine] (pvq list trackers).
     json
         Print the run's row as one JSON array on stdout.
     """
@@ -41,5 +44,5 @@ def command(
 
     folder = output or Path("runs") / Path(recipe).stem
     with show_progress() as progress:
-        rows = train_rows(recipe, folder, resume=resume, progress=progress)
+        rows = train_rows(recipe, folder, resume, progress, parse_specs(track or []))
     emit(rows, json)

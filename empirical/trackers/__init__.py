@@ -1,0 +1,1 @@
+"""Trackers of training runs, one file a kind."""
