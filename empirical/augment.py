@@ -5,10 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pvq.empirical.distributed import WHOLE, Share
+
 __all__ = ["augment"]
 
 
-def augment(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:
+def augment(
+    images: Tensor, crop: int, flip: bool, generator: torch.Generator, share: Share = WHOLE
+) -> Tensor:
     """Return each image shifted by up to `crop` pixels, its borders reflected, mirrored every second time.
 
     Parameters
@@ -17,6 +21,8 @@ def augment(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -
     crop : largest shift, below H and W
     flip : mirror left and right with probability 1/2
     generator : on the CPU; it always gives 3 N draws, so that options do not change the order of others
+    share : which part of a batch the images are; draws are made for all of it, so that each image gets its
+        own however the batch is split
 
     Raises
     ------
@@ -29,8 +35,9 @@ def augment(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -
     n, height, width, _ = images.shape
     if not 0 <= crop < min(height, width):
         raise ValueError(f"crop must lie in [0, {min(height, width)}), got {crop}")
-    shifts = torch.randint(-crop, crop + 1, (n, 2), generator=generator)
-    mirrored = torch.randint(0, 2, (n, 1), generator=generator).bool() & flip
+    whole = n * share.size
+    shifts = share.of(torch.randint(-crop, crop + 1, (whole, 2), generator=generator))
+    mirrored = share.of(torch.randint(0, 2, (whole, 1), generator=generator)).bool() & flip
     rows = _reflect(torch.arange(height) + shifts[:, :1], height)
     columns = _reflect(torch.arange(width) + shifts[:, 1:], width)
     columns = torch.where(mirrored, columns.flip(1), columns)

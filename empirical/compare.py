@@ -13,6 +13,7 @@ from pvq.empirical.comparison_plan import Cell, ComparisonPlan, plan_comparison
 from pvq.empirical.comparison_rows import method_rows, pair_rows
 from pvq.empirical.comparison_score import Score, score_cells
 from pvq.empirical.comparison_words import verdicts
+from pvq.empirical.distributed import processes
 from pvq.empirical.executor import executor_of
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import RunRecord, read_record
@@ -98,6 +99,8 @@ def compare(
     ValueError : fewer than one worker
     """
     executor = executor_of(comparison.workers if workers is None else workers)
+    if processes() > 1:
+        raise PvqError("a comparison starts processes of its own; run it by itself, with --workers N")
     plan = plan_comparison(comparison)
     logs = ready_trackers(trackers, out)
     with run_lock(out):

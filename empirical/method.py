@@ -46,7 +46,11 @@ class Method(Protocol):
         ...
 
     def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        """Return the loss of a batch; see `task_loss` for the arguments. The network is called in it."""
+        """Return the loss of a batch; see `task_loss` for the arguments. The network is called in it.
+
+        Where several processes train, `model` is the network in torch's `DistributedDataParallel`, the batch
+        this process's share, and gradients become the mean over all of them.
+        """
         ...
 
     def after_step(self, model: nn.Module, progress: float) -> None:

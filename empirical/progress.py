@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from pvq.empirical.moment import Moment, Progress
 from pvq.empirical.record import EpochMetrics
-from pvq.empirical.train import Moment, Progress
 
 __all__ = ["epoch_line", "show_progress"]
 

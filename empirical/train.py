@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from pvq.empirical.augment import augment
-from pvq.empirical.checkpoint import read_checkpoint, restore, take, write_checkpoint
+from pvq.empirical.checkpoint import Checkpoint, read_checkpoint, restore, take, write_checkpoint
+from pvq.empirical.distributed import World, is_main, join_world
 from pvq.empirical.evaluate import accuracy, normalise
+from pvq.empirical.moment import Moment, Progress
 from pvq.empirical.recipe import Recipe, read_recipe
 from pvq.empirical.record import (
     EpochMetrics,
@@ -37,29 +39,6 @@ CHECKPOINT, METRICS = "checkpoint.safetensors", "metrics.jsonl"
 COMPARED = ("start_accuracy", "prepared_accuracy", "final_accuracy", "spent_bits")
 
 
-@dataclass(frozen=True)
-class Moment:
-    """Where a run stands.
-
-    Parameters
-    ----------
-    epoch, epochs : the present epoch, from 1, and how many there are
-    step, steps : batches done in this epoch, and how many it has
-    loss : of the last batch, in nats
-    finished : the metrics of this epoch once it is over
-    """
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    finished: EpochMetrics | None = None
-
-
-Progress: TypeAlias = Callable[[Moment], None]
-
-
 def train(
     recipe: Recipe,
     out: str | Path,
@@ -74,7 +53,8 @@ def train(
     ``weights.safetensors`` (architecture, normalisation, accuracy, seed and recipe hash as metadata), for a
     method ``method.safetensors`` (its masks and scales too) and ``record.json``. A run that was stopped
     continues after its last whole epoch and ends with the same numbers, bit for bit, on the same machine and
-    versions; a finished one is returned as it is.
+    versions; a finished one is returned as it is. Launched as several processes, all train this one run, each
+    on its share of every batch, and the first writes; see `pvq.empirical.distributed`.
 
     Parameters
     ----------
@@ -91,13 +71,14 @@ def train(
     PvqError : data absent, `out` holds a run of another recipe, too few images, a loss that is not finite
     """
     folder = Path(out)
-    done = _finished(recipe, folder) if resume else None
-    if done is not None:
-        with track(trackers, recipe, folder, done.epochs, store) as logs:
-            logs.end(done)
-        return done
-    with _threads(recipe.threads):
-        run = _start(recipe, folder, resume)
+    with join_world(recipe) as world, _threads(recipe.threads):
+        trackers, progress = (trackers, progress) if world.main else ((), None)
+        done = world.from_main(lambda: _finished(recipe, folder)) if resume else None
+        if done is not None:
+            with track(trackers, recipe, folder, done.epochs, store) as logs:
+                logs.end(done)
+            return done
+        run = _start(recipe, folder, resume, world)
         with track(trackers, recipe, folder, run.epochs, store) as logs:
             return _run(run, folder, progress, logs)
 
@@ -119,7 +100,7 @@ def train_rows(
     ------
     PvqError : see `read_recipe`, `ready_trackers` and `train`
     """
-    settings, logs = read_recipe(recipe), ready_trackers(trackers, Path(out))
+    settings, logs = read_recipe(recipe), ready_trackers(trackers if is_main() else (), Path(out))
     record = train(settings, out, resume, progress, logs)
     rows = [asdict(entry) for entry in record.epochs] or [{"epoch": 0}]
     if record.recipe.get("method") or record.recipe.get("start"):
@@ -128,36 +109,48 @@ def train_rows(
     return rows
 
 
-def _start(recipe: Recipe, folder: Path, resume: bool) -> TrainingState:
+def _start(recipe: Recipe, folder: Path, resume: bool, world: World) -> TrainingState:
     """Return the run as its checkpoint left it, or a fresh one in a folder without traces of another."""
+    checkpoint = world.from_main(lambda: _found(recipe, folder, resume))
+    run = fresh_state(recipe, world)
+    if checkpoint is not None:
+        restore(checkpoint, run.model, run.optimizers)
+        run.epochs = checkpoint.epochs
+    for name in () if resume or not world.main else (RECORD, WEIGHTS, METHOD, METRICS, CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
+    run.network = world.wrap(run.model)
+    return run
+
+
+def _found(recipe: Recipe, folder: Path, resume: bool) -> Checkpoint | None:
+    """Return the checkpoint to go on from, if any, and make the folder."""
     checkpoint = read_checkpoint(folder / CHECKPOINT) if resume else None
     if checkpoint is not None:
         _same_recipe(checkpoint.recipe_hash, recipe, folder)
     folder.mkdir(parents=True, exist_ok=True)
-    run = fresh_state(recipe)
-    if checkpoint is not None:
-        restore(checkpoint, run.model, run.optimizers)
-        run.epochs = checkpoint.epochs
-    for name in () if resume else (RECORD, WEIGHTS, METHOD, METRICS, CHECKPOINT):
-        (folder / name).unlink(missing_ok=True)
-    return run
+    return checkpoint
 
 
 def _run(run: TrainingState, folder: Path, progress: Progress | None, logs: Tracking) -> RunRecord:
     """Train the epochs that are left, each with its checkpoint, then conclude."""
-    recipe, epochs = run.recipe, run.wanted_epochs
+    epochs = run.wanted_epochs
     while len(run.epochs) < epochs:
         metrics = _epoch(run, progress)
         run.epochs += (metrics,)
-        checkpoint = take(recipe.hash, run.epochs, run.model, run.optimizers)
-        write_checkpoint(folder / CHECKPOINT, checkpoint)
-        write_metrics(folder / METRICS, run.epochs)
+        run.world.from_main(lambda: _keep(run, folder))
         logs.epoch(metrics)
         if progress is not None:
             progress(Moment(metrics.epoch, epochs, run.steps, run.steps, metrics.loss, metrics))
     record = conclude(run, folder)
     logs.end(record)
     return record
+
+
+def _keep(run: TrainingState, folder: Path) -> None:
+    """Write the checkpoint and the metrics of the epochs done."""
+    checkpoint = take(run.recipe.hash, run.epochs, run.model, run.optimizers)
+    write_checkpoint(folder / CHECKPOINT, checkpoint)
+    write_metrics(folder / METRICS, run.epochs)
 
 
 @contextmanager
@@ -173,7 +166,8 @@ def _threads(n: int) -> Iterator[None]:
 
 def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
     """Train for one epoch. All chance in it comes from the seed and the epoch's number."""
-    recipe, epoch, begun = run.recipe, len(run.epochs) + 1, time.perf_counter()
+    recipe, world, epoch, begun = run.recipe, run.world, len(run.epochs) + 1, time.perf_counter()
+    share = world.share
     mixed = np.random.SeedSequence([recipe.seed, epoch]).generate_state(1, np.uint64)[0]
     seed = int(mixed >> np.uint64(1))
     generator = torch.Generator().manual_seed(seed)
@@ -181,9 +175,10 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
     epochs = run.wanted_epochs
     run.model.train()
     total, right, rate = 0.0, 0, 0.0
-    for step, (pixels, labels) in enumerate(run.source.batches(order, recipe.batch_size, seed)):
+    mine, size = share.of_order(order, recipe.batch_size), recipe.batch_size // share.size
+    for step, (pixels, labels) in enumerate(run.source.batches(mine, size, seed)):
         rate = _set_rate(run, epoch, step)
-        images = augment(pixels, recipe.crop, recipe.flip, generator)
+        images = augment(pixels, recipe.crop, recipe.flip, generator, share)
         loss, logits = _loss(run, normalise(images, recipe.mean, recipe.std), labels)
         for optimizer in run.optimizers:
             optimizer.zero_grad()
@@ -192,7 +187,7 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
             optimizer.step()
         if run.method is not None:
             run.method.after_step(run.model, ((epoch - 1) * run.steps + step + 1) / (epochs * run.steps))
-        value = float(loss.detach())
+        value = world.total(float(loss.detach())) / share.size
         if not np.isfinite(value):
             raise PvqError(f"the loss is {value} in epoch {epoch}; try a smaller learning_rate than {rate:g}")
         total += value
@@ -200,19 +195,20 @@ def _epoch(run: TrainingState, progress: Progress | None) -> EpochMetrics:
         if progress is not None:
             progress(Moment(epoch, epochs, step + 1, run.steps, value))
     seen = run.steps * recipe.batch_size
+    world.average_norms(run.model)
     held_out = None
     if recipe.validation:
         run.settle(run.model)
         held_out = accuracy(run.model, *run.held_out, recipe.mean, recipe.std)
     seconds = time.perf_counter() - begun
-    return EpochMetrics(epoch, total / run.steps, right / seen, held_out, rate, seconds)
+    return EpochMetrics(epoch, total / run.steps, world.total(right) / seen, held_out, rate, seconds)
 
 
 def _loss(run: TrainingState, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return the loss of a batch and the logits that it was made of."""
     smoothing = run.recipe.label_smoothing
     if run.method is None:
-        logits = run.model(x)
+        logits = run.network(x)
         return F.cross_entropy(logits, y, label_smoothing=smoothing), logits
     if smoothing:
         y = F.one_hot(y, run.classes) * (1 - smoothing) + smoothing / run.classes
@@ -221,9 +217,9 @@ def _loss(run: TrainingState, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     def see(module: nn.Module, inputs: Any, output: Tensor) -> None:
         seen.append(output)
 
-    handle = run.model.register_forward_hook(see)
+    handle = run.network.register_forward_hook(see)
     try:
-        loss = run.method.loss(run.model, x, y)
+        loss = run.method.loss(run.network, x, y)
     finally:
         handle.remove()
     assert seen, "a method's loss calls the network"

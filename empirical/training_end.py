@@ -29,10 +29,17 @@ def conclude(run: TrainingState, folder: Path) -> RunRecord:
     """Read the test set, write the weights and the record.
 
     With a method, what is evaluated is what would be stored: weights on no integer grid are rounded to FP16
-    before, also in the prepared network.
+    before, also in the prepared network. Several processes all evaluate; the first one writes.
     """
     spent = _store(run)
     judged = _judge(run)
+    return run.world.from_main(lambda: _write(run, folder, spent, judged))
+
+
+def _write(
+    run: TrainingState, folder: Path, spent: Spent | None, judged: dict[str, float | None]
+) -> RunRecord:
+    """Write weights and record, and return the latter."""
     tested = judged["final"] if "test" in run.dataset.splits else None
     _write_weights(run, folder, tested)
     record = RunRecord(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pvq.arrays import I64
 from pvq.empirical.architecture import ARCHITECTURES
 from pvq.empirical.dataset import DATASETS, Dataset
+from pvq.empirical.distributed import ALONE, World
 from pvq.empirical.evaluate import normalise
 from pvq.empirical.image_source import ImageSource, image_source
 from pvq.empirical.method import TRAINING_METHODS, Calibrated, Method, OwnOptimizer, Paced, Settling
@@ -46,6 +47,8 @@ class TrainingState:
     prepared : the network as the method prepared it, None without a method
     start_sha256 : of the file it was loaded from
     epochs : metrics of the epochs done
+    world : the processes that train this run
+    network : what is called in training, the model or its wrapping for several processes
     """
 
     recipe: Recipe
@@ -62,6 +65,11 @@ class TrainingState:
     prepared: nn.Module | None = None
     start_sha256: str = ""
     epochs: tuple[EpochMetrics, ...] = ()
+    world: World = ALONE
+    network: nn.Module = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network = self.model
 
     @property
     def steps(self) -> int:
@@ -105,7 +113,7 @@ class TrainingState:
             method.settle(model, self.batches)
 
 
-def fresh_state(recipe: Recipe) -> TrainingState:
+def fresh_state(recipe: Recipe, world: World = ALONE) -> TrainingState:
     """Return a run before its first step, its weights loaded, or drawn under the recipe's seed.
 
     Raises
@@ -115,20 +123,21 @@ def fresh_state(recipe: Recipe) -> TrainingState:
     """
     if recipe.device == "cuda" and not torch.cuda.is_available():
         raise PvqError("device is cuda in the recipe, but torch finds no GPU")
+    device = world.device(recipe.device)
     method = TRAINING_METHODS.build(recipe.method) if recipe.method else None
     dataset = DATASETS.build(recipe.dataset)
     architecture = ARCHITECTURES.build(recipe.model)
     labels = dataset.labels("train")
     order = np.random.default_rng(recipe.seed).permutation(len(labels))
     kept, out = np.sort(order[recipe.validation :]), np.sort(order[: recipe.validation])
-    source, held_out = image_source(dataset, kept, out, recipe.device)
+    source, held_out = image_source(dataset, kept, out, device)
     _check_count(recipe, len(labels))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = architecture.build()
     sha256 = load_start(model, recipe.start) if recipe.start else ""
     classes = _check_fit(model, source, labels, recipe)
-    model = model.to(recipe.device)
+    model = model.to(device)
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # absent in torch's types
     run = TrainingState(
         recipe=recipe,
@@ -138,10 +147,13 @@ def fresh_state(recipe: Recipe) -> TrainingState:
         source=source,
         held_out=held_out,
         classes=classes,
-        made=provenance(seed=recipe.seed, threads=recipe.threads, device=recipe.device),
+        made=provenance(
+            seed=recipe.seed, threads=recipe.threads, device=recipe.device, processes=world.share.size
+        ),
         method=method,
         started=copy.deepcopy(model) if recipe.start else None,
         start_sha256=sha256,
+        world=world,
     )
     if method is not None:
         _prepare(run, method)
@@ -161,7 +173,7 @@ def _prepare(run: TrainingState, method: Method) -> None:
                 method.calibrate(run.model, budget, run.batches)
     except ValueError as error:
         raise PvqError(f"{recipe.method}: {error}") from error
-    run.prepared = copy.deepcopy(run.model)
+    run.network, run.prepared = run.model, copy.deepcopy(run.model)
     run.own = method.optimizer(run.model) if isinstance(method, OwnOptimizer) else None
     for group in run.own.param_groups if run.own else ():
         group["peak"] = group["lr"]

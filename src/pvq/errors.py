@@ -11,6 +11,7 @@ EXTRAS = {
     "onnx": ("onnx",),
     "cluster": ("dask", "distributed"),
     "hub": ("datasets",),
+    "accelerate": ("accelerate",),
     "tracking": ("tensorboard", "mlflow"),
 }
 

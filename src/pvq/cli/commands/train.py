@@ -39,10 +39,12 @@ def command(
     json
         Print the run's row as one JSON array on stdout.
     """
+    from pvq.empirical.distributed import is_main
     from pvq.empirical.progress import show_progress
     from pvq.empirical.train import train_rows
 
     folder = output or Path("runs") / Path(recipe).stem
     with show_progress() as progress:
         rows = train_rows(recipe, folder, resume, progress, parse_specs(track or []))
-    emit(rows, json)
+    if is_main():
+        emit(rows, json)
