@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,7 +61,7 @@ class Mlflow:
         except MissingExtra:
             raise
         except Exception as error:  # MLflow's, of its transport, of its database
-            raise PvqError(f"mlflow cannot use {self._uri(store)}: {reason(error)}") from error
+            raise PvqError(f"mlflow cannot use {_shown(self._uri(store))}: {reason(error)}") from error
 
     def open(self, subject: Subject) -> Log:
         """Open the run that ``mlflow.json`` names, or a new one that it then names.
@@ -72,7 +73,7 @@ class Mlflow:
         with _defaults():
             client = _client(self._uri(subject.store))
             known = _read_ids(subject.folder)
-            key = f"{self.uri or os.environ.get(URI) or FOLDER}#{self.experiment}"
+            key = f"{_shown(self.uri or os.environ.get(URI) or FOLDER)}#{self.experiment}"
             held = _held(client, known.get(key, ""))
             if held is None or (subject.epochs == 0 and held):
                 known[key] = self._begin(client, subject)
@@ -144,6 +145,15 @@ def _client(uri: str) -> Any:
     except ModuleNotFoundError as error:
         raise MissingExtra("mlflow", "tracking") from error
     return MlflowClient(tracking_uri=uri)
+
+
+def _shown(uri: str) -> str:
+    """Return an address without the name and password that it may hold.
+
+    >>> _shown("https://me:secret@host/path")
+    'https://host/path'
+    """
+    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def _held(client: Any, number: str) -> frozenset[tuple[str, int]] | None:

@@ -38,7 +38,12 @@ CHANGES: dict[str, dict[str, Any]] = {
         "method": "layerwise[solver=magnitude-refit,camp=prune,batches=1,finetune=true]",
         "budget": 8.0,
     },
-    "norms": {"model": "resnet-cifar[depth=8,width=2]", "epochs": 1, "method": "qat-lsq", "budget": 4.0},
+    "norms": {
+        "model": "resnet-cifar[depth=8,width=2]",
+        "epochs": 1,
+        "method": "qat-lsq[norms=0]",
+        "budget": 4.0,
+    },
 }
 RECIPES = {name: dataclasses.replace(RECIPE, **change) for name, change in CHANGES.items()}
 
