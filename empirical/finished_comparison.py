@@ -27,7 +27,9 @@ class TrainedCell:
     budget : bits per weight asked for; None without a method
     recipe : of the fine-tuning run
     after : weights after fine-tuning
-    before : weights before it; None where the comparison did not ask for them, or there is no method
+    before : weights before it; None where there are none: the comparison did not ask for them, their run has
+        not ended, or there is no method
+    start_sha256 : of the weights that were started from, empty where they were drawn
     """
 
     label: str
@@ -36,6 +38,7 @@ class TrainedCell:
     recipe: Recipe
     after: Path
     before: Path | None
+    start_sha256: str = ""
 
     @property
     def stages(self) -> dict[str, Path]:
@@ -51,12 +54,14 @@ class FinishedComparison:
     Parameters
     ----------
     comparison : what was asked
-    cells : every different network after fine-tuning, in the order of the recipe
-    missing : how many runs have not ended
+    cells : every network after fine-tuning, in the order of the recipe; one that all budgets share comes once
+    runs : how many runs there are to be
+    missing : how many of them have not ended
     """
 
     comparison: Comparison
     cells: tuple[TrainedCell, ...]
+    runs: int
     missing: int
 
 
@@ -71,18 +76,19 @@ def read_finished_comparison(folder: Path) -> FinishedComparison:
     plan = plan_comparison(comparison)
     weights = {run.hash: _weights(folder / RUNS / run.hash, run.hash) for run in plan.runs()}
     camps = {contender.label: contender.camp for contender in comparison.methods}
-    found: dict[str, TrainedCell] = {}
+    found: dict[tuple[str, str], TrainedCell] = {}
     for cell, recipe in plan.after.items():
         after, first = weights[recipe.hash], plan.before.get(cell)
         before = None if first is None else weights[first.hash]
-        if after is not None and (first is None or before is not None):
+        if after is not None:
             budget = cell.budget if recipe.method else None
-            made = TrainedCell(cell.label, camps[cell.label], budget, recipe, after, before)
-            found.setdefault(recipe.hash, made)
+            start = read_record(after.parent / "record.json").start_sha256
+            made = TrainedCell(cell.label, camps[cell.label], budget, recipe, after, before, start)
+            found.setdefault((cell.label, recipe.hash), made)
     missing = sum(path is None for path in weights.values())
     if not found:
         raise PvqError(f"{folder}: none of the comparison's {len(weights)} runs has ended")
-    return FinishedComparison(comparison, tuple(found.values()), missing)
+    return FinishedComparison(comparison, tuple(found.values()), len(weights), missing)
 
 
 def _comparison(path: Path) -> Comparison:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pvq.arrays import F64
 from pvq.empirical.compression_run import StoredRun
 from pvq.errors import PvqError
@@ -35,7 +37,7 @@ class Fidelity:
 
 
 def layer_fidelity(
-    run: StoredRun, layer: str, weights: Sequence[F64], camp: str, bits: float | None
+    run: StoredRun, layer: str, weights: Sequence[F64], camp: str, bits: float | None, original: F64
 ) -> Fidelity | None:
     """Return where weights stand; None if the run has nothing of the layer.
 
@@ -50,15 +52,18 @@ def layer_fidelity(
     weights : matrices (rows, n), rows as output channels
     camp : ``quantize`` or ``prune``; anything else has no ceiling
     bits : budget whose ceiling is meant
+    original : the layer's weights in the network that the run should be of
 
     Raises
     ------
-    PvqError : matrices of another shape, damaged files
+    PvqError : matrices of another shape, damaged files, a run of other weights, such as folded ones
     """
     numbers = [number for number in run.of(layer) if run.rows[number]["rows"]]
     if not numbers:
         return None
     problems, signal = _problems(run, numbers[0]), float(run.rows[numbers[0]]["signal_lower"])
+    if not np.array_equal(np.stack([problem.w for problem in problems]), original):
+        raise PvqError(f"{run.folder} was run on other weights of {layer}; were batch norms folded?")
     for W in weights:
         if W.shape != (len(problems), problems[0].n):
             raise PvqError(f"{layer} must have shape {(len(problems), problems[0].n)}, got {W.shape}")

@@ -28,6 +28,7 @@ SPOKEN = ("relative_lower", "relative_upper", "bits", "weight_error", "hessian_e
 WITHIN = ("relative_lower", "weight_error")
 NOISE = 2.0  # standard errors
 Row = Mapping[str, Any]
+ENOUGH = 20  # points for a word on which of two predictors is better
 
 
 def prediction_words(rows: Sequence[Row], correlations: Sequence[Row]) -> list[str]:
@@ -87,6 +88,8 @@ def _against_bits(row: Row) -> str:
     """Say whether a predictor is better than bits alone, on the same draws."""
     if row.get("lead") is None:
         return ""
+    if row["n"] < ENOUGH:
+        return f" {row['n']} points are too few to set one predictor against another."
     name = NAMES[row["predictor"]].capitalize()
     lead = f"{_two(row['lead'])} ({_two(row['lead_low'])} to {_two(row['lead_high'])}) in absolute value"
     if row["lead_low"] > 0:

@@ -34,7 +34,8 @@ __all__ = ["FIELDS", "STAGES", "RepresentRequest", "represent"]
 
 STAGES = ("before", "after")
 ORIGINAL = "original"
-VERSION = 1  # of what `look` measures; stored results of another are not taken
+VERSION = 2  # of what `look` measures; stored results of another are not taken
+TABLES = ("bounds.json", "sources.json")  # of a bound run
 BATCH = 128
 FIELDS = (
     "method", "camp", "budget", "seed", "layer", "stage", "examples", "features", "snr_db", "cka",
@@ -95,11 +96,12 @@ def represent(
     finished = read_finished_comparison(request.comparison)
     start = _start(finished)
     if request.run is not None:
-        _stored_run(request.run, start)
+        _stored_run(request.run, start, _run_hashes(request.run))
+    seen = _digests(finished.cells, request)
     looks = [Look(cell, request.images, request.seed, request.run) for cell in finished.cells]
     with run_lock(out):
         store = RecordStore(out / "looks")
-        keys = [_key(look) for look in looks]
+        keys = [_key(look, seen[look.cell.recipe.dataset]) for look in looks]
         found = {key: record["rows"] for key in keys if (record := store.get(key)) is not None}
         open_ = [index for index, key in enumerate(keys) if key not in found]
         forecast = Forecast()
@@ -107,16 +109,15 @@ def represent(
             forecast.expect("look", 1.0, found=key in found)
         with executor.open() as pool, closing(pool.run(_look, [looks[index] for index in open_])) as endings:
             for ended in endings:
+                title = _title(looks[open_[ended.index]].cell)
                 if ended.value is None:
-                    raise PvqError(ended.failure)
+                    raise PvqError(f"{title}: {ended.failure}")
                 key = keys[open_[ended.index]]
                 found[key] = ended.value
                 store.put(key, {"rows": ended.value})
                 forecast.ended("look", 1.0, ended.seconds, ended.workers)
                 if progress is not None:
-                    progress(
-                        len(found), len(keys), _title(looks[open_[ended.index]].cell), forecast.outlook()
-                    )
+                    progress(len(found), len(keys), title, forecast.outlook())
     return [dict(row) for key in keys for row in found[key]]
 
 
@@ -134,12 +135,25 @@ def _start(finished: FinishedComparison) -> str:
     return starts.pop()
 
 
-def _key(look: Look) -> str:
+def _digests(cells: Sequence[TrainedCell], request: RepresentRequest) -> dict[str, str]:
+    """Return a hash of the images looked at, by data set."""
+    digests = {}
+    for recipe in {cell.recipe.dataset: cell.recipe for cell in cells}.values():
+        images = [batch.numpy() for batch in _batches(recipe, request.images, request.seed)]
+        digests[recipe.dataset] = content_key({}, *images)
+    return digests
+
+
+def _key(look: Look, images: str) -> str:
+    """Return a hash of everything that decides what is found."""
+    import torch
+
     files = {stage: file_sha256(path) for stage, path in look.cell.stages.items()}
     about: dict[str, Any] = {"version": VERSION, "recipe": look.cell.recipe.hash, "weights": files}
-    about |= {"images": look.images, "seed": look.seed, "label": look.cell.label, "camp": look.cell.camp}
+    about |= {"start": look.cell.start_sha256, "images": images, "torch": str(torch.__version__)}
+    about |= {"label": look.cell.label, "camp": look.cell.camp, "budget": look.cell.budget}
     if look.run is not None:
-        about["run"] = [file_sha256(look.run / name) for name in ("bounds.json", "sources.json")]
+        about["run"] = _run_hashes(look.run)
     return content_key(about)
 
 
@@ -153,19 +167,24 @@ def _look(look: Look) -> list[dict[str, Any]]:
     torch.set_num_threads(1)
     cell, recipe = look.cell, look.cell.recipe
     files = {ORIGINAL: recipe.start, **{stage: str(path) for stage, path in cell.stages.items()}}
-    networks = {name: _network(recipe, file) for name, file in files.items()}
+    sha256, original = _network(recipe, recipe.start)
+    if sha256 != cell.start_sha256:
+        raise PvqError(f"start must be the weights that the run began with, {recipe.start} has changed since")
+    networks = {name: _network(recipe, file)[1] for name, file in files.items() if name != ORIGINAL}
+    networks = {ORIGINAL: original, **networks}
     weights = {name: module_layers(network) for name, network in networks.items()}
     called = dict(networks[ORIGINAL].named_modules())
     layers = [name for name in weights[ORIGINAL] if name in called]
     outputs = representation_rows(networks, layers, _batches(recipe, look.images, look.seed))
     by_stage = {(row["layer"], row["network"]): row for row in outputs}
-    run = None if look.run is None else _stored_run(look.run, recipe.start)
+    run = None if look.run is None else _stored_run(look.run, recipe.start, _run_hashes(look.run))
     rows = []
     for layer in layers:
         theirs = {stage: weights[stage][layer] for stage in cell.stages}
         for stage, more in _weight_columns(run, cell, weights[ORIGINAL][layer], theirs).items():
             about = {"method": cell.label, "camp": cell.camp, "budget": cell.budget, "seed": recipe.seed}
             row = {**about, "stage": stage, **by_stage[layer, stage], **more}
+            row["note"] = row["note"] or more["note"]
             rows.append({name: _plain(row[name]) for name in FIELDS})
     return rows
 
@@ -177,19 +196,25 @@ def _plain(value: Any) -> Any:
 
 def _weight_columns(
     run: StoredRun | None, cell: TrainedCell, original: LayerWeights, theirs: Mapping[str, LayerWeights]
-) -> dict[str, dict[str, float | None]]:
+) -> dict[str, dict[str, Any]]:
     """Return what is told of a layer's weights, by stage."""
+    W = original.matrix
     matrices = {stage: layer.matrix for stage, layer in theirs.items()}
-    found: dict[str, dict[str, float | None]] = {}
+    finite = {stage: matrix for stage, matrix in matrices.items() if np.isfinite(matrix).all()}
+    nothing = dict.fromkeys(("weight_snr_db", "layer_snr_db", "at_most_db", "achieved_db"))
+    found: dict[str, dict[str, Any]] = {
+        stage: {**nothing, "note": "weights are NaN or infinite"} for stage in matrices
+    }
     stands = None
     if run is not None:
-        stands = layer_fidelity(run, original.name, list(matrices.values()), cell.camp, cell.budget)
-    for place, (stage, matrix) in enumerate(matrices.items()):
+        stands = layer_fidelity(run, original.name, list(finite.values()), cell.camp, cell.budget, W)
+    for place, (stage, matrix) in enumerate(finite.items()):
         found[stage] = {
-            "weight_snr_db": _snr(original.matrix, matrix),
+            "weight_snr_db": _snr(W, matrix),
             "layer_snr_db": None if stands is None else stands.reached[place],
             "at_most_db": None if stands is None else stands.at_most,
             "achieved_db": None if stands is None else stands.achieved,
+            "note": "",
         }
     return found
 
@@ -201,32 +226,39 @@ def _snr(W: F64, X: F64) -> float | None:
     return 10 * math.log10(signal / noise) if noise else math.inf
 
 
-def _network(recipe: Recipe, start: str) -> nn.Module:
+def _network(recipe: Recipe, start: str) -> tuple[str, nn.Module]:
+    """Return the hash of a file of weights, and the network with them."""
     from pvq.empirical.architecture import ARCHITECTURES
     from pvq.empirical.start_weights import load_start
 
     network = ARCHITECTURES.build(recipe.model).build()
-    load_start(network, start)
-    return network.eval()
+    return load_start(network, start), network.eval()
 
 
 def _batches(recipe: Recipe, count: int, seed: int) -> Sequence[Tensor]:
     """Return drawn images as the network takes them: of the test split, or of the only one."""
     import torch
 
-    from pvq.empirical.dataset import DATASETS, pick
+    from pvq.empirical.dataset import DATASETS, Sequential, pick
     from pvq.empirical.evaluate import normalise
 
     dataset = DATASETS.build(recipe.dataset)
     split = "test" if "test" in dataset.splits else "train"
     places = np.sort(pick(dataset.count(split), count, seed))
-    parts = [np.asarray(images, np.uint8) for images, _ in dataset.parts(split, places, BATCH)]
-    return [normalise(torch.from_numpy(part), recipe.mean, recipe.std) for part in parts]
+    parts = [] if isinstance(dataset, Sequential) else [x for x, _ in dataset.parts(split, places, BATCH)]
+    images = [part for part in parts if isinstance(part, np.ndarray) and part.dtype == np.uint8]
+    if not parts or len(images) < len(parts):
+        raise PvqError(f"{recipe.dataset} must give uint8 images that can be drawn")
+    return [normalise(torch.from_numpy(part), recipe.mean, recipe.std) for part in images]
+
+
+def _run_hashes(folder: Path) -> tuple[str, ...]:
+    return tuple(file_sha256(path) for name in TABLES if (path := folder / name).is_file())
 
 
 @lru_cache(maxsize=1)
-def _stored_run(folder: Path, start: str) -> StoredRun:
-    """Return a bound run of the network that was started from.
+def _stored_run(folder: Path, start: str, hashes: tuple[str, ...]) -> StoredRun:
+    """Return a bound run of the network that was started from; other `hashes` make a new answer due.
 
     Raises
     ------

@@ -17,6 +17,7 @@ SUMMARY_FIELDS = (
     "method", "camp", "budget", "seeds", "layers", "cka_before", "cka_after", "cka_change",
     "cka_change_low", "cka_change_high", "nearer", "snr_before_db", "snr_after_db", "weight_snr_before_db",
     "weight_snr_after_db", "layer_snr_before_db", "layer_snr_after_db", "at_most_db", "achieved_db", "above",
+    "bounded",
 )  # fmt: skip
 DECIBELS = {
     "snr_before_db": ("before", "snr_db"),
@@ -33,11 +34,12 @@ DECIBELS = {
 def summary_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return a row for each method and budget with the keys `SUMMARY_FIELDS`, in the order of `rows`.
 
-    ``cka_before`` and ``cka_after`` are the debiased CKA with the original network, mean over layers, then
-    over seeds; ``cka_change`` is after less before, with the 95 % interval (Student's t) of the differences
-    over seeds. ``nearer`` counts the layers whose mean over seeds is higher after than before. Columns in dB
-    are medians over layers and seeds. ``above`` counts the layers whose median ``layer_snr_db`` after
-    fine-tuning is at least what the bound run's best point achieves. None where there is nothing to tell.
+    ``layers`` counts those whose CKA is known in all rows; ``cka_before`` and ``cka_after`` are their
+    debiased CKA with the original network, mean over layers, then over seeds; ``cka_change`` is after less
+    before, with the 95 % interval (Student's t) of the differences over seeds. ``nearer`` counts the layers
+    whose mean over seeds is higher after than before. Columns in dB are medians over layers and seeds.
+    ``above`` counts the layers whose median ``layer_snr_db`` after fine-tuning is at least what the bound
+    run's best point achieves, of ``bounded`` that have both. None where there is nothing to tell.
 
     Parameters
     ----------
@@ -70,16 +72,21 @@ def representation_words(summary: Sequence[Row]) -> list[str]:
 
 def _summary(rows: Sequence[Row]) -> dict[str, Any]:
     first = rows[0]
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
+    every = list(dict.fromkeys(row["layer"] for row in rows))
+    unknown = {row["layer"] for row in rows if row["cka_debiased"] is None}
+    layers = [layer for layer in every if layer not in unknown]
+    known = [row for row in rows if row["layer"] not in unknown]
+    above = _above(rows, every)
     decibels = {name: _median(_of(rows, stage, key)) for name, (stage, key) in DECIBELS.items()}
     found = {
         **{name: first[name] for name in ("method", "camp", "budget")},
         "seeds": len({row["seed"] for row in rows}),
         "layers": len(layers),
-        **_cka(rows),
-        "nearer": _nearer(rows, layers),
+        **_cka(known),
+        "nearer": _nearer(known, layers),
         **decibels,
-        "above": _above(rows, layers),
+        "above": sum(above) if above else None,
+        "bounded": len(above) or None,
     }
     return {name: found.get(name) for name in SUMMARY_FIELDS}
 
@@ -118,7 +125,8 @@ def _nearer(rows: Sequence[Row], layers: Iterable[str]) -> int | None:
     return sum(counts) if counts else None
 
 
-def _above(rows: Sequence[Row], layers: Iterable[str]) -> int | None:
+def _above(rows: Sequence[Row], layers: Iterable[str]) -> list[bool]:
+    """Tell of each layer under a ceiling whether it ends at least as near as the best point."""
     counts = []
     for layer in layers:
         mine = [row for row in rows if row["layer"] == layer]
@@ -126,7 +134,7 @@ def _above(rows: Sequence[Row], layers: Iterable[str]) -> int | None:
         achieved = _median(_of(mine, "after", "achieved_db"))
         if reached is not None and achieved is not None:
             counts.append(reached >= achieved)
-    return sum(counts) if counts else None
+    return counts
 
 
 def _of(rows: Sequence[Row], stage: str, key: str) -> list[float]:
@@ -154,6 +162,12 @@ def _seeds(row: Row) -> str:
 
 
 def _reference(row: Row) -> str:
+    """Return what is known of a network that nothing was measured of before it was trained."""
+    if row["budget"] is not None:
+        return (
+            f"CKA with the original, {row['method']}: at {row['budget']:g} bits {row['cka_after']:.3f} after "
+            "fine-tuning; nothing is known of before."
+        )
     return (
         f"CKA with the original, {row['method']}: {row['cka_after']:.3f} after training, which is what "
         "training alone changes."
@@ -164,11 +178,13 @@ def _stand(row: Row) -> str:
     """Return where the weights stand on the scale of the bound run; nothing without one."""
     if row["achieved_db"] is None or row["layer_snr_after_db"] is None:
         return ""
+    first = row["layer_snr_before_db"]
+    before = "" if first is None else f"{_db(first)} before fine-tuning, "
     return (
         f"{row['method']} at {row['budget']:g} bits, on the scale of the bounds (median layer): "
-        f"{_db(row['layer_snr_before_db'])} before fine-tuning, {_db(row['layer_snr_after_db'])} after; the "
+        f"{before}{_db(row['layer_snr_after_db'])} after; the "
         f"run's best points reach {_db(row['achieved_db'])}, at most {_db(row['at_most_db'])} is possible. "
-        f"{row['above']} of {row['layers']} layers end at least as near as the best points."
+        f"{row['above']} of {row['bounded']} layers end at least as near as the best points."
     )
 
 

@@ -166,13 +166,11 @@ def representation_canvas(data: Data, name: str = "representation") -> Figure:
 
 
 def _methods(data: Data, picture: _Picture) -> list[str]:
-    """Return the methods that have something to show before fine-tuning, or on the scale of the bounds."""
-    wanted = next(curve for curve in picture.curves if not curve.colour)
-    return [
-        method
-        for method in data.facts["camps"]
-        if data.rows("layers", method=method, stage=wanted.stage)[f"{wanted.name}_known"].any()
-    ]
+    """Return the methods with a budget that have something to show; of bounds, those with a ceiling."""
+    wanted = picture.curves[0].name
+    layers = data.tables["layers"]
+    shown = layers["method"][layers[f"{wanted}_known"] & (layers["budget"] > 0)]
+    return [method for method in data.facts["camps"] if method in set(shown.tolist())]
 
 
 def _panel(axes: Axes, data: Data, picture: _Picture, method: str, budget: float) -> None:

@@ -92,12 +92,16 @@ def _network(path: Path, about: Mapping[str, Any]) -> nn.Module:
     return network
 
 
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(map(float, values))
+
+
 def _preprocessing(about: Mapping[str, Any]) -> Preprocessing | None:
     """Return how images are prepared, where the file says so."""
     if not {"size", "mean", "std"} <= set(about):
         return None
     try:
-        return Preprocessing(int(about["size"]), tuple(about["mean"]), tuple(about["std"]))
+        return Preprocessing(int(about["size"]), _floats(about["mean"]), _floats(about["std"]))
     except (TypeError, ValueError) as error:
         raise PvqError(f"the header tells of images that cannot be prepared: {error}") from error
 

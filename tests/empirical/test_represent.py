@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from pvq.__main__ import run
 from pvq.empirical.compare import RUNS, compare
@@ -119,19 +120,22 @@ def test_the_scale_is_that_of_the_run(folder: Path) -> None:
     stored = read_stored_run(folder / "bounds", model)
     number = next(n for n in stored.of("conv1") if stored.rows[n]["bits"] == 2)
     points = np.stack([np.asarray(point.x) for point in stored.points(number, "quantize")])
-    found = layer_fidelity(stored, "conv1", [points, model.weights()["conv1"].matrix], "quantize", 2.0)
+    W = model.weights()["conv1"].matrix
+    found = layer_fidelity(stored, "conv1", [points, W], "quantize", 2.0, W)
     assert found is not None
     assert found.reached[0] == pytest.approx(found.achieved, abs=1e-9)
     assert found.reached[1] == math.inf
     assert found.at_most is not None
     assert found.achieved is not None
     assert found.achieved <= found.at_most
-    other = layer_fidelity(stored, "conv1", [points], "none", 2.0)
+    other = layer_fidelity(stored, "conv1", [points], "none", 2.0, W)
     assert other is not None
     assert other.at_most is None
-    assert layer_fidelity(stored, "no such layer", [points], "prune", 2.0) is None
+    assert layer_fidelity(stored, "no such layer", [points], "prune", 2.0, W) is None
     with pytest.raises(PvqError, match="conv1 must have shape"):
-        layer_fidelity(stored, "conv1", [points[:1]], "prune", 2.0)
+        layer_fidelity(stored, "conv1", [points[:1]], "prune", 2.0, W)
+    with pytest.raises(PvqError, match="were batch norms folded"):
+        layer_fidelity(stored, "conv1", [points], "prune", 2.0, 2 * W)
 
 
 def test_the_summary_pairs_the_seeds(rows: list[dict[str, Any]]) -> None:
@@ -172,10 +176,57 @@ def test_words_say_no_more_than_the_intervals() -> None:
     assert "no change is shown" in representation_words([row(cka_change_low=-0.1)])[0]
     one = row(cka_change_low=None, cka_change_high=None, seeds=1)
     assert "(18 of 20 layers nearer; one seed, no interval)" in representation_words([one])[0]
-    stands = row(layer_snr_before_db=8.0, layer_snr_after_db=7.0, achieved_db=9.0, at_most_db=11.0, above=1)
+    stands = row(
+        layer_snr_before_db=8.0, layer_snr_after_db=7.0, achieved_db=9.0, at_most_db=11.0, above=1, bounded=9
+    )
     assert "8.0 dB before fine-tuning, 7.0 dB after; the run's best points reach 9.0 dB" in " ".join(
         representation_words([stands])
     )
+
+
+def test_a_layer_without_a_value_counts_at_no_stage() -> None:
+    def row(stage: str, layer: str, cka: float | None) -> dict[str, Any]:
+        plain: dict[str, Any] = dict.fromkeys(FIELDS)
+        return plain | {
+            "method": "m", "camp": "prune", "budget": 2.0, "seed": 0, "stage": stage, "layer": layer,
+            "cka_debiased": cka,
+        }  # fmt: skip
+
+    rows = [row("before", "a", 0.9), row("after", "a", 0.9), row("before", "b", None), row("after", "b", 0.1)]
+    (found,) = summary_rows(rows)
+    assert (found["cka_before"], found["cka_after"], found["layers"], found["nearer"]) == (0.9, 0.9, 1, 0)
+    assert found["bounded"] is None
+
+
+def test_nothing_before_fine_tuning_is_not_training_alone() -> None:
+    row = dict.fromkeys(SUMMARY_FIELDS) | {"method": "m", "budget": 2.0, "seeds": 3, "cka_after": 0.7}
+    assert representation_words([row]) == [
+        "CKA with the original, m: at 2 bits 0.700 after fine-tuning; nothing is known of before."
+    ]
+    alone = row | {"budget": None}
+    assert "training alone changes" in representation_words([alone])[0]
+
+
+def test_a_changed_start_is_refused(folder: Path, tmp_path: Path) -> None:
+    start = folder / "start" / "weights.safetensors"
+    kept = start.read_bytes()
+    state = load_file(start)
+    save_file({name: value + 1 for name, value in state.items()}, start)
+    try:
+        with pytest.raises(PvqError, match=r"at 8 bits, seed 0: .*has changed since"):
+            represent(RepresentRequest(folder / "comparison", 8), tmp_path)
+    finally:
+        start.write_bytes(kept)
+
+
+def test_weights_that_are_not_finite_have_no_value(folder: Path) -> None:
+    from pvq.empirical.represent import _weight_columns
+
+    original = load_model(f"file:{folder / 'start' / 'weights.safetensors'}").weights()["conv1"]
+    broken = original.with_stored(np.full(original.shape, np.inf, np.float32))
+    cell = read_finished_comparison(folder / "comparison").cells[0]
+    found = _weight_columns(None, cell, original, {"after": broken})["after"]
+    assert (found["weight_snr_db"], found["note"]) == (None, "weights are NaN or infinite")
 
 
 def test_what_was_measured_is_not_measured_again(

@@ -36,8 +36,8 @@ def command(
     certified bounds. Writes layers.csv (a row a network, layer and stage), summary.csv, representation.json,
     .md and figures. Rows are the summary: method, camp, budget, seeds, layers, cka_before, cka_after,
     cka_change, cka_change_low, cka_change_high, nearer, snr_before_db, snr_after_db, weight_snr_before_db,
-    weight_snr_after_db, layer_snr_before_db, layer_snr_after_db, at_most_db, achieved_db, above. A stopped
-    call goes on where it was.
+    weight_snr_after_db, layer_snr_before_db, layer_snr_after_db, at_most_db, achieved_db, above, bounded. A
+    stopped call goes on where it was.
 
     Example: `pvq represent runs/comparison --run runs/bounds --workers 2`
 
@@ -58,6 +58,7 @@ def command(
     json
         Print the rows as one JSON array on stdout.
     """
+    from pvq.empirical.finished_comparison import read_finished_comparison
     from pvq.empirical.represent import RepresentRequest, represent
     from pvq.empirical.represent_files import write_representation_files
     from pvq.empirical.represent_rows import representation_words, summary_rows
@@ -72,6 +73,12 @@ def command(
     for sentence in words:
         note(sentence)
     _draw(rows, folder)
+    finished = read_finished_comparison(comparison)
+    if finished.missing:
+        note(f"{finished.missing} of {finished.runs} runs of the comparison have not ended and are left out")
+    unknown = {row["layer"]: row["note"] for row in rows if row["note"]}
+    for layer, why in unknown.items():
+        note(f"{layer}: {why}")
     note(f"layers, table and words: {folder}")
 
 
