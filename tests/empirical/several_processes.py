@@ -58,7 +58,9 @@ def start(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
+    # One thread each, as torchrun sets it: accelerate warns where nobody does.
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)}
+    shared["OMP_NUM_THREADS"] = "1"
     words = [
         sys.executable,
         str(HERE),
