@@ -118,6 +118,13 @@ def test_a_lead_over_bits_is_told_with_the_interval_of_the_same_draws() -> None:
     )
 
 
+def test_few_points_set_no_predictor_against_another() -> None:
+    few = mix_rows(19)
+    words = prediction_words(few, correlation_rows(few))[0]
+    assert "19 points are too few to set one predictor against another." in words
+    assert "than bits alone" not in words
+
+
 def test_a_width_cannot_order_networks_of_one_width() -> None:
     found = correlation_rows(layer_rows(), resamples=100)
     inside = {row["predictor"] for row in found if row["bits"] is not None}
