@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,13 +10,14 @@ from typing import Any
 
 from pvq.empirical.atomic import write_text
 from pvq.empirical.compare import RUNS, CompareResult
+from pvq.empirical.comparison_json import SCHEMA
 from pvq.empirical.comparison_rows import FIELDS
 from pvq.empirical.comparison_words import points
+from pvq.empirical.table_text import csv_text, markdown_table
 from pvq.provenance import provenance
 
 __all__ = ["comparison_content", "write_comparison_files"]
 
-SCHEMA = {"schema": "pvq-comparison", "version": 1}
 Row = Mapping[str, Any]
 UNKNOWN = "\N{EN DASH}"
 PAIRS = (
@@ -34,7 +33,7 @@ def write_comparison_files(result: CompareResult, out: Path) -> list[Path]:
     """
     texts = {
         "comparison.json": json.dumps(comparison_content(result), indent=1, allow_nan=False) + "\n",
-        "comparison.csv": _csv(result.rows),
+        "comparison.csv": csv_text(FIELDS, result.rows),
         "comparison.md": _markdown(result),
         "manifest.json": json.dumps(_manifest(result), indent=1, allow_nan=False) + "\n",
     }
@@ -76,15 +75,6 @@ def _manifest(result: CompareResult) -> dict[str, Any]:
         },
         "failures": dict(sorted(result.failures.items())),
     }
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    buffer = io.StringIO()
-    names: list[str] = list(FIELDS)
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _markdown(result: CompareResult) -> str:
@@ -132,7 +122,7 @@ def _methods_table(rows: Sequence[Row], before: bool) -> str:
             "bits spent": UNKNOWN if row["spent_bits"] is None else f"{row['spent_bits']:.2f}",
         }
         lines.append([cells[name] for name in names])
-    return _table(names, lines)
+    return markdown_table(names, lines)
 
 
 def _pairs_table(pairs: Sequence[Row]) -> str:
@@ -146,12 +136,7 @@ def _pairs_table(pairs: Sequence[Row]) -> str:
         ]
         for row in pairs
     ]
-    return _table(PAIRS, lines)
-
-
-def _table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [names, ["---"] * len(names), *([cell.replace("|", "\\|") for cell in line] for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(PAIRS, lines)
 
 
 def _accuracy(row: Row, name: str) -> str:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pvq.empirical.compare import RUNS
 from pvq.empirical.comparison import Comparison, comparison_from
+from pvq.empirical.comparison_json import read_comparison_json
 from pvq.empirical.comparison_plan import plan_comparison
 from pvq.empirical.model import file_sha256
 from pvq.empirical.recipe import Recipe
 from pvq.empirical.record import read_record
 from pvq.errors import PvqError
 
-__all__ = ["FinishedComparison", "TrainedCell", "read_finished_comparison"]
+__all__ = ["FinishedComparison", "TrainedCell", "TrainedWeights", "read_finished_comparison"]
+
+
+class TrainedWeights(NamedTuple):
+    """A run's file of weights, its hash, and that of the weights the run started from, empty if drawn."""
+
+    path: Path
+    sha256: str
+    start_sha256: str
 
 
 @dataclass(frozen=True)
@@ -29,20 +38,18 @@ class TrainedCell:
     after : weights after fine-tuning
     before : weights before it; None where there are none: the comparison did not ask for them, their run has
         not ended, or there is no method
-    start_sha256 : of the weights that were started from, empty where they were drawn
     """
 
     label: str
     camp: str
     budget: float | None
     recipe: Recipe
-    after: Path
-    before: Path | None
-    start_sha256: str = ""
+    after: TrainedWeights
+    before: TrainedWeights | None
 
     @property
-    def stages(self) -> dict[str, Path]:
-        """The files of weights by stage."""
+    def stages(self) -> dict[str, TrainedWeights]:
+        """The weights by stage, ``before`` and ``after``."""
         first = {} if self.before is None else {"before": self.before}
         return {**first, "after": self.after}
 
@@ -72,7 +79,7 @@ def read_finished_comparison(folder: Path) -> FinishedComparison:
     ------
     PvqError : no comparison in the folder, none of its runs ended, weights that are not those of the record
     """
-    comparison = _comparison(folder / "comparison.json")
+    comparison = _comparison(folder)
     plan = plan_comparison(comparison)
     weights = {run.hash: _weights(folder / RUNS / run.hash, run.hash) for run in plan.runs()}
     camps = {contender.label: contender.camp for contender in comparison.methods}
@@ -82,8 +89,7 @@ def read_finished_comparison(folder: Path) -> FinishedComparison:
         before = None if first is None else weights[first.hash]
         if after is not None:
             budget = cell.budget if recipe.method else None
-            start = read_record(after.parent / "record.json").start_sha256
-            made = TrainedCell(cell.label, camps[cell.label], budget, recipe, after, before, start)
+            made = TrainedCell(cell.label, camps[cell.label], budget, recipe, after, before)
             found.setdefault((cell.label, recipe.hash), made)
     missing = sum(path is None for path in weights.values())
     if not found:
@@ -91,17 +97,14 @@ def read_finished_comparison(folder: Path) -> FinishedComparison:
     return FinishedComparison(comparison, tuple(found.values()), len(weights), missing)
 
 
-def _comparison(path: Path) -> Comparison:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return comparison_from(content["comparison"], str(path))
-    except OSError as error:
-        raise PvqError(f"{path.parent} must be the folder of a pvq compare; it has no {path.name}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise PvqError(f"{path} cannot be read: {error}") from error
+def _comparison(folder: Path) -> Comparison:
+    path = folder / "comparison.json"
+    if not path.is_file():
+        raise PvqError(f"{folder} must be the folder of a pvq compare; it has no {path.name}")
+    return comparison_from(read_comparison_json(path).get("comparison"), str(path))
 
 
-def _weights(run: Path, key: str) -> Path | None:
+def _weights(run: Path, key: str) -> TrainedWeights | None:
     """Return the weights of a run that has ended, else None."""
     if not (run / "record.json").exists():
         return None
@@ -111,4 +114,4 @@ def _weights(run: Path, key: str) -> Path | None:
         raise PvqError(
             f"{run}: record.json and {record.weights} do not belong together; run pvq compare again"
         )
-    return path
+    return TrainedWeights(path, record.weights_sha256, record.start_sha256)

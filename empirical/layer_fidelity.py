@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 
 from pvq.arrays import F64
-from pvq.empirical.compression_run import StoredRun
+from pvq.empirical.compression_run import PREFIX, StoredRun
 from pvq.errors import PvqError
 from pvq.solvers.decibel import snr_achieved_db
 from pvq.solvers.problem import LayerProblem
 
 __all__ = ["Fidelity", "layer_fidelity"]
-
-PREFIX = {"quantize": "quant", "prune": "prune"}
 
 
 @dataclass(frozen=True)

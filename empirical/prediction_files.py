@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pvq.arrays import finite_or_none
 from pvq.empirical.analysis.budget_prediction import BUDGET_FIELDS
 from pvq.empirical.analysis.prediction import CORRELATION_FIELDS
 from pvq.empirical.atomic import write_text
@@ -17,6 +14,7 @@ from pvq.empirical.model import file_sha256
 from pvq.empirical.prediction import Prediction
 from pvq.empirical.prediction_rows import FIELDS
 from pvq.empirical.prediction_words import NAMES, TARGET_NAMES, told
+from pvq.empirical.table_text import csv_text, finite_rows, markdown_table
 from pvq.provenance import provenance
 
 __all__ = ["prediction_content", "write_prediction_files"]
@@ -33,9 +31,9 @@ def write_prediction_files(found: Prediction, out: Path) -> list[Path]:
     """
     content = prediction_content(found)
     texts = {
-        "predict.csv": _csv(FIELDS, content["rows"]),
-        "correlations.csv": _csv(CORRELATION_FIELDS, content["correlations"]),
-        **({"budgets.csv": _csv(BUDGET_FIELDS, content["budgets"])} if found.budgets else {}),
+        "predict.csv": csv_text(FIELDS, content["rows"]),
+        "correlations.csv": csv_text(CORRELATION_FIELDS, content["correlations"]),
+        **({"budgets.csv": csv_text(BUDGET_FIELDS, content["budgets"])} if found.budgets else {}),
         "predict.json": json.dumps(content, indent=1, allow_nan=False) + "\n",
         "predict.md": _markdown(found),
         "manifest.json": json.dumps(_manifest(found), indent=1, allow_nan=False) + "\n",
@@ -55,18 +53,11 @@ def prediction_content(found: Prediction) -> dict[str, Any]:
         "images": len(found.images.labels),
         "seed": found.request.seed,
         "words": list(found.words),
-        "rows": _finite(found.rows),
-        "budgets": _finite(found.budgets),
-        "correlations": _finite(found.correlations),
+        "rows": finite_rows(found.rows),
+        "budgets": finite_rows(found.budgets),
+        "correlations": finite_rows(found.correlations),
         "mixes": [[[choice.layer, choice.camp, choice.bits] for choice in mix] for mix in found.mixes],
     }
-
-
-def _finite(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [
-        {key: finite_or_none(value) if isinstance(value, float) else value for key, value in row.items()}
-        for row in rows
-    ]
 
 
 def _manifest(found: Prediction) -> dict[str, Any]:
@@ -93,14 +84,6 @@ def _hashes(folder: Path, names: Sequence[str]) -> dict[str, str]:
 def _compared_hash(path: Path) -> dict[str, str]:
     file = path / "comparison.json" if path.is_dir() else path
     return _hashes(file.parent, [file.name])
-
-
-def _csv(names: Sequence[str], rows: Sequence[Row]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
 
 
 def _markdown(found: Prediction) -> str:
@@ -148,8 +131,8 @@ def _table(title: str, rows: Sequence[Row], across: str, names: Mapping[Any, str
         else [name for name in names if any(row[across] == name for row in rows)]
     )
     shown = [f"{column:g} bits" if names is None else names[column] for column in columns]
-    lines = [f"| predictor | {' | '.join(shown)} |", f"| --- |{' --- |' * len(columns)}"]
+    lines = []
     for predictor in dict.fromkeys(row["predictor"] for row in rows):
         cells = {row[across]: told(row) for row in rows if row["predictor"] == predictor}
-        lines.append(f"| {NAMES[predictor]} | {' | '.join(cells.get(one, '') for one in columns)} |")
-    return title + "\n\n" + "\n".join(lines)
+        lines.append([NAMES[predictor], *(cells.get(one, "") for one in columns)])
+    return title + "\n\n" + markdown_table(["predictor", *shown], lines)

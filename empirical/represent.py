@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pvq.arrays import F64
 from pvq.empirical.compression_run import StoredRun, read_stored_run
 from pvq.empirical.executor import executor_of
 from pvq.empirical.finished_comparison import FinishedComparison, TrainedCell, read_finished_comparison
@@ -24,15 +23,15 @@ from pvq.empirical.run_lock import run_lock
 from pvq.empirical.store import RecordStore, content_key
 from pvq.errors import PvqError
 from pvq.progress import Forecast, Progress
+from pvq.theory.snr import snr_db
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from pvq.empirical.model import LayerWeights
 
-__all__ = ["FIELDS", "STAGES", "RepresentRequest", "represent"]
+__all__ = ["FIELDS", "RepresentRequest", "Representation", "represent"]
 
-STAGES = ("before", "after")
 ORIGINAL = "original"
 VERSION = 2  # of what `look` measures; stored results of another are not taken
 TABLES = ("bounds.json", "sources.json")  # of a bound run
@@ -72,11 +71,19 @@ class Look(NamedTuple):
     images: int
     seed: int
     run: Path | None
+    hashes: tuple[str, ...]
+
+
+class Representation(NamedTuple):
+    """What was found: rows with the keys `FIELDS`, and the comparison that they are about."""
+
+    rows: list[dict[str, Any]]
+    finished: FinishedComparison
 
 
 def represent(
     request: RepresentRequest, out: Path, workers: int = 1, progress: Progress | None = None
-) -> list[dict[str, Any]]:
+) -> Representation:
     """Return how each layer of each trained network differs from the network that was started from.
 
     One row a method, budget, seed, layer and stage (``before`` or ``after`` fine-tuning), with the keys
@@ -95,10 +102,11 @@ def represent(
     executor = executor_of(workers)
     finished = read_finished_comparison(request.comparison)
     start = _start(finished)
+    hashes = () if request.run is None else _run_hashes(request.run)
     if request.run is not None:
-        _stored_run(request.run, start, _run_hashes(request.run))
+        _stored_run(request.run, start, hashes)
     seen = _digests(finished.cells, request)
-    looks = [Look(cell, request.images, request.seed, request.run) for cell in finished.cells]
+    looks = [Look(cell, request.images, request.seed, request.run, hashes) for cell in finished.cells]
     with run_lock(out):
         store = RecordStore(out / "looks")
         keys = [_key(look, seen[look.cell.recipe.dataset]) for look in looks]
@@ -118,7 +126,7 @@ def represent(
                 forecast.ended("look", 1.0, ended.seconds, ended.workers)
                 if progress is not None:
                     progress(len(found), len(keys), title, forecast.outlook())
-    return [dict(row) for key in keys for row in found[key]]
+    return Representation([row for key in keys for row in found[key]], finished)
 
 
 def _title(cell: TrainedCell) -> str:
@@ -148,12 +156,12 @@ def _key(look: Look, images: str) -> str:
     """Return a hash of everything that decides what is found."""
     import torch
 
-    files = {stage: file_sha256(path) for stage, path in look.cell.stages.items()}
+    files = {stage: weights.sha256 for stage, weights in look.cell.stages.items()}
     about: dict[str, Any] = {"version": VERSION, "recipe": look.cell.recipe.hash, "weights": files}
-    about |= {"start": look.cell.start_sha256, "images": images, "torch": str(torch.__version__)}
+    about |= {"start": look.cell.after.start_sha256, "images": images, "torch": str(torch.__version__)}
     about |= {"label": look.cell.label, "camp": look.cell.camp, "budget": look.cell.budget}
     if look.run is not None:
-        about["run"] = _run_hashes(look.run)
+        about["run"] = look.hashes
     return content_key(about)
 
 
@@ -163,21 +171,22 @@ def _look(look: Look) -> list[dict[str, Any]]:
 
     from pvq.empirical.analysis.representation import representation_rows
     from pvq.empirical.module_layers import module_layers
+    from pvq.empirical.start_weights import started_network
 
     torch.set_num_threads(1)
     cell, recipe = look.cell, look.cell.recipe
-    files = {ORIGINAL: recipe.start, **{stage: str(path) for stage, path in cell.stages.items()}}
-    sha256, original = _network(recipe, recipe.start)
-    if sha256 != cell.start_sha256:
+    original, sha256 = started_network(recipe.model, recipe.start)
+    if sha256 != cell.after.start_sha256:
         raise PvqError(f"start must be the weights that the run began with, {recipe.start} has changed since")
-    networks = {name: _network(recipe, file)[1] for name, file in files.items() if name != ORIGINAL}
-    networks = {ORIGINAL: original, **networks}
+    networks = {ORIGINAL: original}
+    for stage, trained in cell.stages.items():
+        networks[stage], _ = started_network(recipe.model, str(trained.path))
     weights = {name: module_layers(network) for name, network in networks.items()}
-    called = dict(networks[ORIGINAL].named_modules())
+    called = dict(original.named_modules())
     layers = [name for name in weights[ORIGINAL] if name in called]
     outputs = representation_rows(networks, layers, _batches(recipe, look.images, look.seed))
     by_stage = {(row["layer"], row["network"]): row for row in outputs}
-    run = None if look.run is None else _stored_run(look.run, recipe.start, _run_hashes(look.run))
+    run = None if look.run is None else _stored_run(look.run, recipe.start, look.hashes)
     rows = []
     for layer in layers:
         theirs = {stage: weights[stage][layer] for stage in cell.stages}
@@ -199,6 +208,7 @@ def _weight_columns(
 ) -> dict[str, dict[str, Any]]:
     """Return what is told of a layer's weights, by stage."""
     W = original.matrix
+    signal = float(np.sum(W**2))
     matrices = {stage: layer.matrix for stage, layer in theirs.items()}
     finite = {stage: matrix for stage, matrix in matrices.items() if np.isfinite(matrix).all()}
     nothing = dict.fromkeys(("weight_snr_db", "layer_snr_db", "at_most_db", "achieved_db"))
@@ -210,29 +220,13 @@ def _weight_columns(
         stands = layer_fidelity(run, original.name, list(finite.values()), cell.camp, cell.budget, W)
     for place, (stage, matrix) in enumerate(finite.items()):
         found[stage] = {
-            "weight_snr_db": _snr(W, matrix),
+            "weight_snr_db": snr_db(signal, float(np.sum((W - matrix) ** 2))) if signal else None,
             "layer_snr_db": None if stands is None else stands.reached[place],
             "at_most_db": None if stands is None else stands.at_most,
             "achieved_db": None if stands is None else stands.achieved,
             "note": "",
         }
     return found
-
-
-def _snr(W: F64, X: F64) -> float | None:
-    signal, noise = float(np.sum(W**2)), float(np.sum((W - X) ** 2))
-    if signal == 0:
-        return None
-    return 10 * math.log10(signal / noise) if noise else math.inf
-
-
-def _network(recipe: Recipe, start: str) -> tuple[str, nn.Module]:
-    """Return the hash of a file of weights, and the network with them."""
-    from pvq.empirical.architecture import ARCHITECTURES
-    from pvq.empirical.start_weights import load_start
-
-    network = ARCHITECTURES.build(recipe.model).build()
-    return load_start(network, start), network.eval()
 
 
 def _batches(recipe: Recipe, count: int, seed: int) -> Sequence[Tensor]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 from pvq.empirical.atomic import write_text
 from pvq.empirical.represent import FIELDS, RepresentRequest
 from pvq.empirical.represent_rows import SUMMARY_FIELDS
+from pvq.empirical.table_text import csv_text, finite_rows, markdown_table
 from pvq.provenance import provenance
 
 __all__ = ["write_representation_files"]
@@ -37,14 +36,14 @@ def write_representation_files(
     """Write layers.csv, summary.csv, representation.json and representation.md; return their paths."""
     content = {
         **SCHEMA,
-        "summary": [_finite(row) for row in summary],
+        "summary": finite_rows(summary),
         "words": list(words),
-        "layers": [_finite(row) for row in rows],
-        "provenance": provenance(**{key: str(value) for key, value in vars(request).items()}),
+        "layers": finite_rows(rows),
+        "provenance": provenance(**{key: str(value) for key, value in dataclasses.asdict(request).items()}),
     }
     texts = {
-        "layers.csv": _csv(rows, FIELDS),
-        "summary.csv": _csv(summary, SUMMARY_FIELDS),
+        "layers.csv": csv_text(FIELDS, rows),
+        "summary.csv": csv_text(SUMMARY_FIELDS, summary),
         "representation.json": json.dumps(content, indent=1, allow_nan=False) + "\n",
         "representation.md": _markdown(summary, words),
     }
@@ -53,29 +52,12 @@ def write_representation_files(
     return [out / name for name in texts]
 
 
-def _finite(row: Row) -> dict[str, Any]:
-    """Return the row as strict JSON holds it: an infinite ratio as null."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in row.items()
-    }
-
-
-def _csv(rows: Sequence[Row], names: Sequence[str]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
-
-
 def _markdown(summary: Sequence[Row], words: Sequence[str]) -> str:
     columns = dict(COLUMNS)
     if any(row["achieved_db"] is not None for row in summary):
         columns |= BOUNDS
-    lines = [list(columns.values()), ["---"] * len(columns)]
-    lines += [[_cell(name, row) for name in columns] for row in summary]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [[_cell(name, row) for name in columns] for row in summary]
+    table = markdown_table(list(columns.values()), lines)
     legend = (
         "CKA is debiased, with the network that was started from: mean over layers and seeds. Decibels are "
         "medians over layers and seeds: signal to noise of the layers' outputs in the whole network, of "
@@ -92,4 +74,4 @@ def _cell(name: str, row: Row) -> str:
         return f"{value} of {row['layers']}"
     if isinstance(value, float):
         return f"{value:g}" if name == "budget" else f"{value:.3f}" if "cka" in name else f"{value:.1f}"
-    return str(value).replace("|", "\\|")
+    return str(value)

@@ -11,7 +11,7 @@ from pvq.empirical.models_zoo import load_model
 from pvq.empirical.state_dict import load_state_dict
 from pvq.errors import PvqError
 
-__all__ = ["load_start"]
+__all__ = ["load_start", "started_network"]
 
 FILES = (".safetensors", ".pt", ".pth")
 
@@ -39,6 +39,20 @@ def load_start(model: nn.Module, start: str) -> str:
             )
     model.load_state_dict(state)
     return sha256
+
+
+def started_network(architecture: str, start: str) -> tuple[nn.Module, str]:
+    """Return a network with stored weights, in evaluation mode, and the SHA-256 of their file.
+
+    Raises
+    ------
+    PvqError : see `load_start`
+    """
+    from pvq.empirical.architecture import ARCHITECTURES
+
+    network = ARCHITECTURES.build(architecture).build()
+    sha256 = load_start(network, start)
+    return network.eval(), sha256
 
 
 def _read(start: str) -> tuple[dict[str, Tensor], str]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from pvq.errors import PvqError
 from pvq.figures.figure import Data, Table, made, table
-from pvq.figures.save import save_canvas
-from pvq.figures.style import COLOURS, COLUMN, PAGE, canvas, paper_style
+from pvq.figures.save import save_drawn
+from pvq.figures.style import COLOURS, COLUMN, PAGE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,9 +86,7 @@ def save_accuracy(data: Data, stem: Path) -> list[Path]:
     ------
     MissingExtra : matplotlib is not installed
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with paper_style():
-        return save_canvas(accuracy_canvas(data), stem)
+    return save_drawn(accuracy_canvas, data, stem)
 
 
 def accuracy_canvas(data: Data) -> Figure:

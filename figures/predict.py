@@ -12,8 +12,8 @@ import numpy as np
 from pvq.arrays import F64
 from pvq.errors import PvqError
 from pvq.figures.figure import Data, Table, made, table
-from pvq.figures.save import save_canvas
-from pvq.figures.style import COLOURS, COLUMN, PAGE, canvas, paper_style
+from pvq.figures.save import save_drawn
+from pvq.figures.style import COLOURS, COLUMN, PAGE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,9 +76,7 @@ def save_predict(data: Data, stem: Path) -> list[Path]:
     ------
     MissingExtra : matplotlib is not installed
     """
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    with paper_style():
-        return save_canvas(predict_canvas(data), stem)
+    return save_drawn(predict_canvas, data, stem)
 
 
 def predict_canvas(data: Data) -> Figure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from pvq.errors import PvqError
 from pvq.figures.figure import Data, made, table
-from pvq.figures.save import save_canvas
-from pvq.figures.style import COLOURS, PAGE, canvas, paper_style
+from pvq.figures.save import save_drawn
+from pvq.figures.style import COLOURS, PAGE, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,12 +122,11 @@ def save_representation(data: Data, folder: Path) -> list[Path]:
     ------
     MissingExtra : matplotlib is not installed
     """
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with paper_style():
-        for picture in PICTURES:
-            if _methods(data, picture):
-                paths += save_canvas(representation_canvas(data, picture.name), folder / picture.name)
+    for picture in PICTURES:
+        if _methods(data, picture):
+            draw = partial(representation_canvas, name=picture.name)
+            paths += save_drawn(draw, data, folder / picture.name)
     return paths
 
 

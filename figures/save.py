@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from pvq.figures.style import canvas, paper_style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-__all__ = ["draw_figure", "figure_name", "save_canvas", "save_data", "save_figure"]
+__all__ = ["draw_figure", "figure_name", "save_canvas", "save_data", "save_drawn", "save_figure"]
 
 # Nothing that differs from run to run may stand in a picture.
 _METADATA: dict[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
@@ -75,6 +75,18 @@ def save_canvas(picture: Canvas, stem: Path, kinds: Sequence[str] = ("png", "svg
         paths.append(stem.with_name(f"{stem.name}.{kind}"))
         picture.savefig(paths[-1], format=kind, metadata=_METADATA[kind])
     return paths
+
+
+def save_drawn(draw: Callable[[Data], Canvas], data: Data, stem: Path) -> list[Path]:
+    """Draw `data` in the paper style and write `stem`.png and .svg, the folder made if need be.
+
+    Raises
+    ------
+    MissingExtra : matplotlib is not installed
+    """
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with paper_style():
+        return save_canvas(draw(data), stem)
 
 
 def save_data(data: Data, stem: Path) -> list[Path]:

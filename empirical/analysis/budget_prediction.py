@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from pvq.empirical.analysis.prediction import correlation_row
+from pvq.empirical.comparison_json import read_comparison_json
 from pvq.empirical.compression_run import PREFIX
 from pvq.errors import PvqError
 from pvq.solvers.multiple_choice import round_down, round_up
@@ -31,14 +31,8 @@ def read_comparison_rows(path: Path) -> list[dict[str, Any]]:
     ------
     PvqError : no such file, or no comparison in it
     """
-    file = path / "comparison.json" if path.is_dir() else path
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PvqError(f"{file} cannot be read: {error}; name the folder of a pvq compare") from error
-    rows = content.get("rows") if isinstance(content, dict) else None
-    if not isinstance(rows, list) or content.get("schema") != "pvq-comparison":
-        raise PvqError(f"{file} is no comparison of pvq compare")
+    content = read_comparison_json(path)
+    rows: list[dict[str, Any]] = content["rows"]
     return rows
 
 

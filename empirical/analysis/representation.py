@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pvq.empirical.analysis.cka import FeatureCka, GramCka
 from pvq.empirical.analysis.mode import evaluation
 from pvq.errors import PvqError
+from pvq.theory.snr import snr_db
 
 __all__ = ["FIELDS", "MEMORY_BYTES", "representation_rows"]
 
@@ -117,7 +118,7 @@ class _Comparison:
         snr, cka, debiased = math.nan, math.nan, math.nan
         plan = self.plan
         if not self.note:
-            snr = _decibel(self.signal, self.noise)
+            snr = snr_db(self.signal, self.noise) if self.signal else math.nan
             sums = self._whole()
             try:
                 cka = sums.value()
@@ -136,13 +137,6 @@ class _Comparison:
         for at in range(0, self.plan.features, BLOCK):
             gram.update(x[:, at : at + BLOCK].numpy(), y[:, at : at + BLOCK].numpy())
         return gram
-
-
-def _decibel(signal: float, noise: float) -> float:
-    """Return the ratio in dB: NaN without a signal, infinite without noise."""
-    if signal == 0:
-        return math.nan
-    return 10 * math.log10(signal / noise) if noise > 0 else math.inf
 
 
 def _one_pass(

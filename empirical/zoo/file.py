@@ -55,7 +55,9 @@ class File:
         metadata = {**about, **({"remarks": remarks} if remarks else {})}
 
         def build() -> nn.Module:
-            return _network(path, about)
+            from pvq.empirical.start_weights import started_network
+
+            return started_network(str(about["architecture"]), str(path))[0]
 
         known = build if "architecture" in about else None
         return Model(f"file:{self.path}", source, layers, known, _preprocessing(about), metadata)
@@ -81,15 +83,6 @@ def _about(metadata: Mapping[str, str]) -> dict[str, Any]:
     except (KeyError, ValueError):
         return {}
     return about if isinstance(about, dict) and "architecture" in about else {}
-
-
-def _network(path: Path, about: Mapping[str, Any]) -> nn.Module:
-    from pvq.empirical.architecture import ARCHITECTURES
-    from pvq.empirical.start_weights import load_start
-
-    network = ARCHITECTURES.build(str(about["architecture"])).build()
-    load_start(network, str(path))
-    return network
 
 
 def _floats(values: Any) -> tuple[float, ...]:

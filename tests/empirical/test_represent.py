@@ -66,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> list[dict[str, Any]]:
     request = RepresentRequest(folder / "comparison", 40, 0, folder / "bounds")
-    return represent(request, folder / "out")
+    return represent(request, folder / "out").rows
 
 
 def of(rows: list[dict[str, Any]], **where: Any) -> list[dict[str, Any]]:
@@ -156,7 +156,16 @@ def test_the_summary_pairs_the_seeds(rows: list[dict[str, Any]]) -> None:
         changes.append(after - before)
     assert pruning["cka_change"] == pytest.approx(np.mean(changes))
     assert pruning["cka_change_low"] < pruning["cka_change"] < pruning["cka_change_high"]
-    assert 0 <= pruning["nearer"] <= pruning["layers"]
+    means = {
+        (stage, layer): np.mean([r["cka_debiased"] for r in of(rows, **where, stage=stage, layer=layer)])
+        for where in [{"method": "pruning", "budget": 2.0}]
+        for stage in ("before", "after")
+        for layer in {row["layer"] for row in rows}
+    }
+    nearer = [
+        layer for stage, layer in means if stage == "after" and means[stage, layer] > means["before", layer]
+    ]
+    assert 0 < len(nearer) == pruning["nearer"] <= pruning["layers"]
     assert summary[-1]["cka_change"] is None
 
 
@@ -237,7 +246,7 @@ def test_what_was_measured_is_not_measured_again(
 
     monkeypatch.setattr("pvq.empirical.represent._look", fail)
     request = RepresentRequest(folder / "comparison", 40, 0, folder / "bounds")
-    assert represent(request, folder / "out") == rows
+    assert represent(request, folder / "out").rows == rows
 
 
 def test_an_interrupted_call_goes_on_in_two_processes(folder: Path, tmp_path: Path) -> None:
@@ -252,7 +261,7 @@ def test_an_interrupted_call_goes_on_in_two_processes(folder: Path, tmp_path: Pa
     counts: list[int] = []
     again = represent(request, tmp_path, 2, lambda done, *rest: counts.append(done))
     assert counts == list(range(4, 11))
-    assert again == represent(request, tmp_path / "fresh")
+    assert again.rows == represent(request, tmp_path / "fresh").rows
 
 
 def test_the_command_writes_tables_words_and_pictures(

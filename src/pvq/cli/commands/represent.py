@@ -58,14 +58,13 @@ def command(
     json
         Print the rows as one JSON array on stdout.
     """
-    from pvq.empirical.finished_comparison import read_finished_comparison
     from pvq.empirical.represent import RepresentRequest, represent
     from pvq.empirical.represent_files import write_representation_files
     from pvq.empirical.represent_rows import representation_words, summary_rows
 
     request, folder = RepresentRequest(comparison, images, seed, run), output or comparison / "representation"
     with progress_bar("represent") as progress:
-        rows = represent(request, folder, workers, progress)
+        rows, finished = represent(request, folder, workers, progress)
     summary = summary_rows(rows)
     words = representation_words(summary)
     write_representation_files(request, rows, summary, words, folder)
@@ -73,7 +72,6 @@ def command(
     for sentence in words:
         note(sentence)
     _draw(rows, folder)
-    finished = read_finished_comparison(comparison)
     if finished.missing:
         note(f"{finished.missing} of {finished.runs} runs of the comparison have not ended and are left out")
     unknown = {row["layer"]: row["note"] for row in rows if row["note"]}
